@@ -1,0 +1,39 @@
+"""mresklearn: brain age and early neurodegeneration from MR elastography, inside scikit-learn.
+
+Public names are resolved on first use, so that ``import mresklearn`` needs neither torch nor
+matplotlib.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0.dev0"
+
+_HOME = {
+    "Cohort": "datasets",
+    "fetch_mre134": "datasets",
+    "load_cohort": "datasets",
+    "make_mre_cohort": "datasets",
+    "MapArray": "maps",
+    "MapLoader": "maps",
+    "MapMasker": "maps",
+    "MapScaler": "maps",
+    "site_predictability": "confounds",
+    "ContrastiveEncoder": "estimators",
+    "LeaveOneSiteOut": "model_selection",
+    "StratifiedSiteKFold": "model_selection",
+}
+
+__all__ = [*sorted(_HOME), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,135 @@
+"""What every network-backed estimator shares: training, resuming, embedding, persistence."""
+
+from __future__ import annotations
+
+from abc import ABCMeta, abstractmethod
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import torch
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval
+
+from ..maps._validation import check_maps
+from ..nn.networks import ProjectionNetwork
+from ..nn.views import GaussianNoise
+from ..training._callbacks import ProgressBar, StopEarly
+from ..training._dataset import PeopleDataset
+from ..training._device import resolve_device
+from ..training._net import TrainingNet
+from ..training._randomness import StreamState, private_stream
+from ._inputs import check_age, resolve_site
+
+
+class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
+    """A plain estimator that fits a private network in `net_`.
+
+    Subclasses store hyperparameters in their constructor and say in `_objective` what a batch is
+    trained for.
+    """
+
+    __metadata_request__fit = {"site": True, "groups": True}
+    __metadata_request__partial_fit = {"site": True}
+
+    _parameter_constraints: dict = {
+        "network": [str, callable],
+        "width": [Interval(Integral, 1, None, closed="left")],
+        "embedding_dim": [Interval(Integral, 1, None, closed="left")],
+        "n_views": [Interval(Integral, 1, None, closed="left")],
+        "noise": [Interval(Real, 0, None, closed="left")],
+        "lr": [Interval(Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "max_epochs": [Interval(Integral, 1, None, closed="left")],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
+        "patience": [Interval(Integral, 1, None, closed="left")],
+        "warm_start": ["boolean"],
+        "device": [str],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    @abstractmethod
+    def _objective(self) -> Any:
+        """Return the function of embeddings, y and site that a batch is trained for."""
+
+    def _fit(self, X: Any, y: Any, site: Any, groups: Any, *, epochs: int, resume: bool) -> None:
+        """Train for `epochs`, from the start or from where the last call left."""
+        resume = resume and hasattr(self, "net_")
+        X = check_maps(self, X, reset=not resume)
+        y = check_age(y, X)
+        labels = resolve_site(site, X)
+        self.sites_, codes = np.unique(
+            np.zeros(len(y), int).astype(str) if labels is None else labels, return_inverse=True
+        )
+        people = PeopleDataset(X, y, codes.astype(np.int64))
+        if not resume:
+            self.device_ = resolve_device(self.device)
+            self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+            self._stream: int | StreamState = self._seed
+        people, validation = self._hold_out(people, groups)
+        with private_stream(self.device_, self._stream) as stream:
+            if not resume:
+                self.net_ = self._new_net().initialize()
+            self.net_.train(people, validation, epochs)
+        self._stream = stream
+        self.history_ = [
+            {key: value for key, value in epoch.items() if key != "batches"}
+            for epoch in self.net_.history
+        ]
+        self.n_epochs_ = len(self.history_)
+
+    def _hold_out(
+        self, people: PeopleDataset, groups: Any
+    ) -> tuple[PeopleDataset, PeopleDataset | None]:
+        """Set people aside for early stopping, whole groups where groups are given."""
+        if not self.early_stopping:
+            return people, None
+        split = ShuffleSplit if groups is None else GroupShuffleSplit
+        # the seed of the first fit: a resumed fit must not train on people held out before
+        splitter = split(1, test_size=self.validation_fraction, random_state=self._seed)
+        train, held = next(splitter.split(people.y, groups=groups))
+        if min(len(train), len(held)) < 2:
+            raise ValueError(
+                f"early_stopping with validation_fraction={self.validation_fraction} leaves "
+                f"{len(train)} of n_samples={len(people)} to train and {len(held)} to validate; "
+                "contrastive learning needs two of each. Give more people or early_stopping=False."
+            )
+        return people.subset(train), people.subset(held)
+
+    def _new_net(self) -> TrainingNet:
+        network = self.network
+        if network == "auto":
+            network = "mlp" if len(self.sample_shape_) == 1 else "resnet10"
+        callbacks = [("stop_early", StopEarly(self.patience))] if self.early_stopping else []
+        if self.verbose:
+            bar = ProgressBar(type(self).__name__, lines=self.verbose > 1)
+            callbacks.append(("progress_bar", bar))
+        return TrainingNet(
+            ProjectionNetwork,
+            module__network=network,
+            module__in_channels=self.sample_shape_[0],
+            module__sample_shape=tuple(self.sample_shape_),
+            module__width=self.width,
+            module__embedding_dim=self.embedding_dim,
+            views=GaussianNoise(self.noise, self.n_views),
+            objective=self._objective(),
+            optimizer=torch.optim.AdamW,
+            optimizer__weight_decay=self.weight_decay,
+            lr=self.lr,
+            batch_size=self.batch_size,
+            max_epochs=self.max_epochs,
+            callbacks=callbacks,
+            callbacks__print_log=None,
+            train_split=None,
+            device=self.device_,
+        )
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "net_" in state:
+            self.device_ = self.net_.device  # it may have moved to a device that exists here

@@ -1,0 +1,23 @@
+"""Errors and warnings of mresklearn.
+
+Every error derives from :class:`ValueError`, as scikit-learn's tools expect; its message names the
+cause (file, column, row) and the way out.
+"""
+
+__all__ = ["DataError", "MissingMetadataError", "SingleSiteWarning", "DeviceWarning"]
+
+
+class DataError(ValueError):
+    """Input files or tables cannot be used as they are."""
+
+
+class MissingMetadataError(ValueError):
+    """A step needs metadata (site, sex, ...) that came neither as a keyword nor with the rows."""
+
+
+class SingleSiteWarning(UserWarning):
+    """A step that uses site got none and treats everybody as one site."""
+
+
+class DeviceWarning(UserWarning):
+    """A model was trained on a device that this machine does not have."""

@@ -1,0 +1,165 @@
+"""MapMasker: maps to a table of voxels, inside a mask learned from the training people."""
+
+from __future__ import annotations
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.utils._param_validation import Interval
+from sklearn.utils.validation import check_is_fitted
+
+from ._map_array import MapArray, inside
+from ._validation import check_maps
+
+
+class MapMasker(TransformerMixin, BaseEstimator):
+    """Flatten maps to voxels that most training people have, for linear models.
+
+    Parameters
+    ----------
+    coverage : float, default=0.8
+        Share of training people in whose brain a voxel must lie, from 0 (exclusive) to 1. People
+        who lack such a voxel get `fill` there.
+    fill : {"mean"} or float, default="mean"
+        Value of voxels outside a person's own brain: the mean of that voxel over the training
+        people who have it, or a constant. With zeros, coverage itself becomes a feature, which on
+        pooled studies predicts the study.
+
+    Attributes
+    ----------
+    mask_ : ndarray of shape (x, y, z), bool
+        Voxels that become columns; absent for 2-D features.
+    fill_ : ndarray of shape (channels * voxels,), float32
+        Value used where a person has no brain.
+    sample_shape_ : tuple of int
+        Shape of one person's input.
+    n_features_in_ : int
+        Number of channels (maps) or columns (2-D features).
+
+    See Also
+    --------
+    MapScaler : Standardise maps over brain voxels first.
+
+    Notes
+    -----
+    2-D features pass through as float32: their columns are chosen already.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from mresklearn.maps import MapMasker
+    >>> maps = np.zeros((3, 1, 2, 2, 2))
+    >>> maps[:, 0, 0, 0, 0] = 2.5, 3.0, 3.5          # one voxel that everybody has
+    >>> maps[0, 0, 1, 1, 1] = 2.0                    # one that a single person has
+    >>> MapMasker().fit_transform(maps)
+    array([[2.5],
+           [3. ],
+           [3.5]], dtype=float32)
+    """
+
+    _parameter_constraints: dict = {
+        "coverage": [Interval(Real, 0, 1, closed="right")],
+        "fill": [Real, str],
+    }
+
+    def __init__(self, *, coverage: float = 0.8, fill: Any = "mean") -> None:
+        self.coverage = coverage
+        self.fill = fill
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None) -> MapMasker:
+        """Learn the mask and the mean of each voxel, one person at a time.
+
+        Parameters
+        ----------
+        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
+            Training people.
+        y : ignored
+            Present for scikit-learn.
+
+        Returns
+        -------
+        self : MapMasker
+            The fitted masker.
+        """
+        if isinstance(self.fill, str) and self.fill != "mean":
+            raise ValueError(f"fill must be 'mean' or a number, got {self.fill!r}.")
+        maps = check_maps(self, X, reset=True)
+        self._n_columns = self.n_features_in_
+        if not isinstance(maps, MapArray):
+            return self
+        counts = np.zeros(maps.shape[2:], np.int64)
+        totals = np.zeros(maps.shape[1:])
+        for sample in maps:
+            counts += inside(sample)
+            totals += sample
+        self.mask_ = counts >= self.coverage * len(maps)
+        if not self.mask_.any():
+            raise ValueError(
+                f"No voxel lies in the brain of {self.coverage:.0%} of the {len(maps)} training "
+                "people. Lower coverage=, or check that the maps are registered to one template."
+            )
+        means = totals[:, self.mask_] / counts[self.mask_]
+        self.fill_ = (
+            means.ravel() if self.fill == "mean" else np.full(means.size, float(self.fill))
+        ).astype(np.float32)
+        self._n_columns = self.fill_.size
+        return self
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Return the voxels of each person.
+
+        Parameters
+        ----------
+        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
+            People with samples of the shape seen in `fit`.
+
+        Returns
+        -------
+        voxels : ndarray of shape (n, channels * voxels), float32
+            All voxels of the first channel, then of the next.
+        """
+        check_is_fitted(self, "sample_shape_")
+        maps = check_maps(self, X, reset=False)
+        if not isinstance(maps, MapArray):
+            return maps.astype(np.float32)
+        voxels = np.empty((len(maps), self._n_columns), np.float32)
+        for row, sample in zip(voxels, maps, strict=True):
+            present = np.tile(inside(sample)[self.mask_], sample.shape[0])
+            np.copyto(row, np.where(present, sample[:, self.mask_].ravel(), self.fill_))
+        return voxels
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return a name for each column: channel and voxel index.
+
+        Parameters
+        ----------
+        input_features : ignored
+            Present for scikit-learn.
+
+        Returns
+        -------
+        names : ndarray of str
+            Such as ``map0_voxel12_30_7``; input names for 2-D features.
+        """
+        check_is_fitted(self, "sample_shape_")
+        if len(self.sample_shape_) == 1:
+            from sklearn.utils.validation import _check_feature_names_in
+
+            return _check_feature_names_in(self, input_features)
+        voxels = ["_".join(map(str, index)) for index in np.argwhere(self.mask_)]
+        return np.array(
+            [
+                f"map{channel}_voxel{voxel}"
+                for channel in range(self.n_features_in_)
+                for voxel in voxels
+            ],
+            dtype=object,
+        )
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

@@ -1,0 +1,34 @@
+"""Which device to train on."""
+
+from __future__ import annotations
+
+import torch
+
+
+def resolve_device(device: str) -> str:
+    """Return the device that "auto" stands for: a CUDA GPU where there is one, else the CPU.
+
+    Parameters
+    ----------
+    device : str
+        "auto" or a torch device name.
+
+    Returns
+    -------
+    device : str
+        A torch device name.
+
+    Raises
+    ------
+    ValueError
+        If the device named is not on this machine.
+    """
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"device={device!r} is not available here ({error}). Use device='auto' or 'cpu'."
+        ) from error
+    return device
