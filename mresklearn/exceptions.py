@@ -4,7 +4,7 @@ Every error derives from :class:`ValueError`, as scikit-learn's tools expect; it
 cause (file, column, row) and the way out.
 """
 
-__all__ = ["DataError", "MissingMetadataError", "SingleSiteWarning", "DeviceWarning"]
+__all__ = ["DataError", "DeviceWarning", "MissingMetadataError", "SingleSiteWarning"]
 
 
 class DataError(ValueError):

@@ -62,10 +62,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         resume = resume and hasattr(self, "net_")
         X = check_maps(self, X, reset=not resume)
         y = check_age(y, X)
-        labels = resolve_site(site, X)
-        self.sites_, codes = np.unique(
-            np.zeros(len(y), int).astype(str) if labels is None else labels, return_inverse=True
-        )
+        codes, self.sites_ = resolve_site(site, X)
         people = PeopleDataset(X, y, codes.astype(np.int64))
         if not resume:
             self.device_ = resolve_device(self.device)

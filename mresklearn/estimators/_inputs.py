@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 from sklearn.utils import check_array, check_consistent_length, column_or_1d
 
+from .._metadata import check_labels, name_rows, site_of_rows
 from ..maps import MapArray
-
-_MAX_LISTED = 8
 
 
 def check_age(y: Any, X: Any) -> np.ndarray:
@@ -40,11 +39,12 @@ def check_age(y: Any, X: Any) -> np.ndarray:
     y = check_array(y, ensure_2d=False, dtype=np.float64, ensure_all_finite=False, input_name="y")
     y = column_or_1d(y, warn=True)
     check_consistent_length(X, y)
-    missing = np.flatnonzero(np.isnan(y))
-    if missing.size:
+    missing = np.isnan(y)
+    if missing.any():
+        named = name_rows(missing, pd.Series(y, index=_row_names(X, len(y))))
         raise ValueError(
-            f"Input y contains NaN in row(s) {name_rows(missing, X)}. Leave these people out, "
-            "or give their age."
+            f"Input y contains NaN in {missing.sum()} of {y.size} rows: {named}. "
+            "Give their age, or leave these people out."
         )
     check_array(y, ensure_2d=False, input_name="y")
     if y.size < 2:
@@ -57,8 +57,8 @@ def check_age(y: Any, X: Any) -> np.ndarray:
     return y
 
 
-def resolve_site(site: Any, X: Any) -> np.ndarray | None:
-    """Return site labels from the keyword, else from the rows, else None.
+def resolve_site(site: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return site codes and names, from the keyword, else from the rows, else one site for all.
 
     Parameters
     ----------
@@ -69,8 +69,10 @@ def resolve_site(site: Any, X: Any) -> np.ndarray | None:
 
     Returns
     -------
-    site : ndarray of shape (n,) or None
-        Labels without gaps; None means that nobody told.
+    codes : ndarray of shape (n,), int
+        Position of each row's site in `names`.
+    names : ndarray of str
+        Sites, sorted.
 
     Raises
     ------
@@ -78,26 +80,16 @@ def resolve_site(site: Any, X: Any) -> np.ndarray | None:
         If the length differs from X or labels are missing (rows named).
     """
     if site is None:
-        metadata = X.metadata if isinstance(X, MapArray) else None
-        if metadata is None or "site" not in metadata.columns:
-            return None
-        site = metadata["site"]
-    labels = pd.Series(np.asarray(site, dtype=object))
-    check_consistent_length(X, labels)
-    missing = np.flatnonzero(labels.isna())
-    if missing.size:
-        raise ValueError(
-            f"site is missing in row(s) {name_rows(missing, X)}. Give these people a site label "
-            "(a label of their own if it is unknown), or leave them out."
-        )
-    return labels.astype(str).to_numpy()
+        site = site_of_rows(X, "site")
+        if site is None:
+            return np.zeros(len(X), int), np.array(["0"])
+    elif isinstance(X, MapArray):
+        site = pd.Series(np.asarray(site, dtype=object), index=_row_names(X, len(site)))
+    codes, names = check_labels(site, len(X), name="site")
+    return codes, np.array(names)
 
 
-def name_rows(rows: np.ndarray, X: Any) -> str:
-    """Return row numbers, with participant ids where X knows them."""
-    ids = X.participants if isinstance(X, MapArray) else None
-    shown = [
-        str(row) if ids is None else f"{row} (participant {ids[row]})" for row in rows[:_MAX_LISTED]
-    ]
-    more = f" and {len(rows) - _MAX_LISTED} more" if len(rows) > _MAX_LISTED else ""
-    return ", ".join(shown) + more
+def _row_names(X: Any, n_rows: int) -> pd.Index:
+    """Return participant ids where X knows them, so that errors name people; else row numbers."""
+    known = isinstance(X, MapArray) and len(X) == n_rows
+    return X.participants if known else pd.RangeIndex(n_rows)

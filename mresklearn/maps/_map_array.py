@@ -181,7 +181,7 @@ class MapArray:
                 )
             key = key[0]
         if isinstance(key, int | np.integer):
-            return self._read(self._rows[key])
+            return self._read(int(self._rows[key]))
         if not isinstance(key, slice):
             key = np.asarray(key)
             if key.size == 0:
@@ -189,7 +189,7 @@ class MapArray:
         return self._like(self._rows[key], self._steps)
 
     def __iter__(self) -> Iterator[np.ndarray]:
-        return (self._read(row) for row in self._rows)
+        return (self._read(int(row)) for row in self._rows)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         if copy is False:
@@ -216,7 +216,7 @@ class MapArray:
         return state
 
     def _read(self, row: int) -> np.ndarray:
-        sample = self._source.read(int(row))
+        sample = self._source.read(row)
         for step in self._steps:
             sample = step(sample)
         return sample

@@ -145,9 +145,8 @@ def load_volume(source: Any) -> tuple[np.ndarray, Grid]:
 
 def open_image(source: Any) -> Any:
     """Return a nibabel image for a path or an image, header checked, values not yet read."""
-    if isinstance(source, nib.spatialimages.SpatialImage):
-        image = source
-    else:
+    image: Any = source
+    if not isinstance(source, nib.spatialimages.SpatialImage):
         try:
             image = nib.load(source)
         except FileNotFoundError as error:

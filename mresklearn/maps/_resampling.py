@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import nibabel as nib
 import numpy as np
+from scipy.ndimage import affine_transform
 
 from ._grid import Grid
 
@@ -93,18 +93,10 @@ def _straighten(
     weighted: np.ndarray, weight: np.ndarray, source: Grid
 ) -> tuple[np.ndarray, np.ndarray, Grid]:
     """Bring an oblique volume to an axis-aligned grid of its own voxel size."""
-    from nilearn.image import resample_img
-
     straight = source.with_voxel_size(float(source.voxel_size.min()))
-    arrays = [
-        resample_img(
-            nib.Nifti1Image(array, source.matrix),
-            target_affine=straight.matrix,
-            target_shape=straight.shape,
-            interpolation="linear",
-            force_resample=True,
-            copy_header=True,
-        ).get_fdata(dtype=np.float32)
+    to_source = np.linalg.inv(source.matrix) @ straight.matrix
+    weighted, weight = (
+        affine_transform(array, to_source, output_shape=straight.shape, order=1)
         for array in (weighted, weight)
-    ]
-    return arrays[0], arrays[1], straight
+    )
+    return weighted, weight, straight

@@ -9,7 +9,7 @@ from skorch.callbacks import Callback
 from tqdm.auto import tqdm
 
 
-class EarlyStop(Exception):  # noqa: N818
+class EarlyStop(Exception):
     """Ends training; apart from KeyboardInterrupt, so that Ctrl-C is never swallowed."""
 
 
@@ -40,7 +40,7 @@ class ProgressBar(Callback):
 
 
 class StopEarly(Callback):
-    """Stop when the validation loss has not improved for `patience` epochs; keep the best weights."""
+    """Stop when the validation loss stalls for `patience` epochs, and keep the best weights."""
 
     def __init__(self, patience: int) -> None:
         self.patience = patience

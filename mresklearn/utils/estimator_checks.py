@@ -157,14 +157,14 @@ def _assert_raises(message: str, call: Callable[[], Any]) -> str:
 
 
 def check_fit_twice_is_equal(name: str, estimator: BaseEstimator) -> None:
-    """Two fits with one seed give the same output, bit for bit."""
+    """Check that two fits with one seed give the same output, bit for bit."""
     X, y, _ = _people()
     first = _output(_fit(estimator, X, y), X)
     np.testing.assert_array_equal(_output(_fit(clone(estimator), X, y), X), first)
 
 
 def check_order_does_not_matter(name: str, estimator: BaseEstimator) -> None:
-    """Output rows follow input rows."""
+    """Check that output rows follow input rows."""
     X, y, _ = _people()
     order = np.random.default_rng(1).permutation(_N_PEOPLE)
     _fit(estimator, X, y)
@@ -172,7 +172,7 @@ def check_order_does_not_matter(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_company_does_not_matter(name: str, estimator: BaseEstimator) -> None:
-    """One person alone gets what they get in a group."""
+    """Check that one person alone gets what they get in a group."""
     X, y, _ = _people()
     _fit(estimator, X, y)
     alone = np.concatenate([_output(estimator, X[row : row + 1]) for row in range(_N_PEOPLE)])
@@ -180,7 +180,7 @@ def check_company_does_not_matter(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_pickle(name: str, estimator: BaseEstimator) -> None:
-    """A pickled estimator gives the same output."""
+    """Check that a pickled estimator gives the same output."""
     X, y, _ = _people()
     _fit(estimator, X, y)
     copy = pickle.loads(pickle.dumps(estimator))
@@ -188,7 +188,7 @@ def check_pickle(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_clone_is_unfitted(name: str, estimator: BaseEstimator) -> None:
-    """A clone of a fitted estimator has its parameters and nothing that it learned."""
+    """Check that a clone has the parameters and nothing that was learned."""
     X, y, _ = _people()
     _fit(estimator, X, y)
     copy = clone(estimator)
@@ -198,7 +198,7 @@ def check_clone_is_unfitted(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_float64_input(name: str, estimator: BaseEstimator) -> None:
-    """Input in float64 gives the output of float32, as float32."""
+    """Check that input in float64 gives the output of float32, as float32."""
     X, y, _ = _people()
     single = _output(_fit(estimator, X, y), X)
     double = _output(_fit(clone(estimator), X.astype(np.float64), y), X.astype(np.float64))
@@ -207,7 +207,7 @@ def check_float64_input(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_paths_equal_arrays(name: str, estimator: BaseEstimator) -> None:
-    """Lists of NIfTI paths and of images give the output of the array that they hold."""
+    """Check that NIfTI paths and images give the output of the array that they hold."""
     X, y, _ = _people(channels=1)
     images = [nib.Nifti1Image(sample[0], np.diag([4.0, 4, 4, 1])) for sample in X]
     expected = _output(_fit(estimator, X, y), X)
@@ -220,7 +220,7 @@ def check_paths_equal_arrays(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_lazy_rows_equal_arrays(name: str, estimator: BaseEstimator) -> None:
-    """A slice of a MapArray gives the output of the same rows of an array."""
+    """Check that a slice of a MapArray gives the output of the same rows of an array."""
     X, y, _ = _people()
     rows = np.array([7, 1, 4, 10, 2, 0])
     expected = _output(_fit(estimator, X[rows], y[rows]), X)
@@ -229,7 +229,7 @@ def check_lazy_rows_equal_arrays(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_wrong_shape(name: str, estimator: BaseEstimator) -> None:
-    """Samples of another shape raise an error that names both shapes."""
+    """Check that samples of another shape raise an error that names both shapes."""
     X, y, _ = _people()
     _fit(estimator, X, y)
     other = X[:, :, :6]
@@ -241,7 +241,7 @@ def check_wrong_shape(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_nan_map(name: str, estimator: BaseEstimator) -> None:
-    """A map with NaN raises an error that names its row."""
+    """Check that a map with NaN raises an error that names its row."""
     X, y, _ = _people()
     X[5, 0, 3, 3, 3] = np.nan
     text = _assert_raises(
@@ -251,7 +251,7 @@ def check_nan_map(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_read_only_memmap(name: str, estimator: BaseEstimator) -> None:
-    """A read-only memmap on disk works, and gives the output of the array."""
+    """Check that a read-only memmap on disk gives the output of the array."""
     X, y, _ = _people()
     expected = _output(_fit(estimator, X, y), X)
     with tempfile.TemporaryDirectory() as folder:
@@ -262,7 +262,7 @@ def check_read_only_memmap(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_global_random_state(name: str, estimator: BaseEstimator) -> None:
-    """Fit and output leave the global streams of Python, NumPy and torch as they were."""
+    """Check that the global streams of Python, NumPy and torch stay as they were."""
     import torch
 
     X, y, _ = _people()
@@ -275,7 +275,7 @@ def check_global_random_state(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_site_keyword_equals_rows(name: str, estimator: BaseEstimator) -> None:
-    """Site as a keyword of fit, and site that rides with shuffled rows, mean the same."""
+    """Check that site as a keyword of fit equals site that rides with the rows."""
     if not _takes_site(estimator):
         return
     X, y, site = _people()
@@ -288,7 +288,7 @@ def check_site_keyword_equals_rows(name: str, estimator: BaseEstimator) -> None:
 
 
 def check_site_must_fit(name: str, estimator: BaseEstimator) -> None:
-    """Sites of another length or with gaps raise an error."""
+    """Check that sites of another length or with gaps raise an error."""
     if not _takes_site(estimator):
         return
     X, y, site = _people()
