@@ -81,9 +81,9 @@ class MapReader:
         inside: np.ndarray | None = None
         for column in sorted(self.columns, key=lambda name: name != self.mask_column):
             values, grid = volumes[column]
-            values = self._to_unit(values, column, names[column], units)
             valid = np.isfinite(values)
             valid &= brain if grid.same_as(brain_grid) else values != 0
+            values = self._to_unit(values, column, names[column], units)
             resampled, covered = resample_inside_mask(values, valid, grid, self.grid)
             if inside is None:  # the mask column comes first
                 inside = covered
@@ -92,7 +92,7 @@ class MapReader:
         return Sample(np.stack([by_name[channel] for channel in self.channels]), units)
 
     def _brain(self, values: np.ndarray, grid: Grid, name: str) -> tuple[np.ndarray, Grid]:
-        positive = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0) > 0
+        positive = _positive(values)
         if not positive.any():
             raise DataError(
                 f"{name} has no positive voxel (all zeros or NaN), so it shows no brain. "
@@ -107,7 +107,7 @@ class MapReader:
         if kind.unit == "kPa":
             unit = dict(self.units).get(column)
             if unit is None:
-                unit = detect_unit(values[np.nan_to_num(values) > 0], name, column)
+                unit = detect_unit(values[_positive(values)], name, column)
             found[column] = unit
             values = values * np.float32(PASCAL_PER_UNIT[unit] / PASCAL_PER_UNIT["kPa"])
         if kind.limits is not None:
@@ -170,6 +170,11 @@ def describe(source: Any) -> str:
     if isinstance(source, str | PathLike):
         return str(source)
     return source.get_filename() or "an image in memory"
+
+
+def _positive(values: np.ndarray) -> np.ndarray:
+    """Return where values are finite and positive."""
+    return (values > 0) & np.isfinite(values)
 
 
 def _fill(resampled: np.ndarray, covered: np.ndarray, inside: np.ndarray, name: str) -> np.ndarray:

@@ -87,17 +87,31 @@ def contrastive_loss(
     similarity = anchors @ anchors.T / temperature
     target = y.to(similarity.dtype).repeat_interleave(views)
     weights = pairwise_weights(target, kernel, sigma)
-    itself = torch.eye(n * views, dtype=torch.bool, device=anchors.device)
+    return loss_of_similarities(similarity, weights, method)
+
+
+def loss_of_similarities(similarity: Tensor, weights: Tensor, method: str) -> Tensor:
+    """Return the loss as a function of the similarities s and weights w alone.
+
+    Parameters
+    ----------
+    similarity : Tensor of shape (N, N)
+        s, already divided by the temperature; the diagonal is ignored.
+    weights : Tensor of shape (N, N)
+        w; the diagonal is ignored.
+    method : str
+        As for :func:`contrastive_loss`.
+
+    Returns
+    -------
+    loss : Tensor, scalar
+        Mean over the anchors that have a pair.
+    """
+    itself = torch.eye(len(similarity), dtype=torch.bool, device=similarity.device)
     weights = weights.masked_fill(itself, 0.0)
-
-    lowest = torch.finfo(similarity.dtype).min  # finite, so that a lone anchor has no NaN gradient
     repulsion = similarity if method == "y_aware" else similarity * (1 - weights)
+    lowest = torch.finfo(similarity.dtype).min  # finite, so that a lone anchor has no NaN gradient
     log_denominator = repulsion.masked_fill(itself, lowest).logsumexp(dim=1)
-    return _mean_alignment(similarity, weights, log_denominator)
-
-
-def _mean_alignment(similarity: Tensor, weights: Tensor, log_denominator: Tensor) -> Tensor:
-    """Return the mean over anchors of sum_j w~_ij (log D_i - s_ij), as the weights sum to one."""
     total = weights.sum(dim=1)
     paired = total > 0
     alignment = (weights * similarity).sum(dim=1) / total.clamp_min(torch.finfo(total.dtype).tiny)

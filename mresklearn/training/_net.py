@@ -95,6 +95,7 @@ class TrainingNet(NeuralNet):
             warnings.simplefilter("ignore", SkorchDeviceWarning)
             trained_on = state["device"]
             super().__setstate__(state)
+        self.device = str(self.device)
         if self.device != trained_on:
             warnings.warn(
                 f"This model was trained on device '{trained_on}', which this machine does not "

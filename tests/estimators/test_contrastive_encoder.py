@@ -1,0 +1,250 @@
+"""ContrastiveEncoder: it learns age, resumes bit for bit, and says what is wrong with its input."""
+
+import pickle
+import warnings
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn
+import torch
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import KFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mresklearn import ContrastiveEncoder, MapArray
+from mresklearn.exceptions import DeviceWarning
+
+
+@pytest.fixture(scope="module")
+def regions():
+    """Regional features of 80 people: a curved age signal among noise."""
+    rng = np.random.default_rng(0)
+    age = rng.uniform(20, 80, 80)
+    X = rng.normal(size=(80, 10))
+    X[:, 0] += age / 10
+    X[:, 1] += np.maximum(0, age - 50) / 5
+    return StandardScaler().fit_transform(X), age
+
+
+def small(**parameters):
+    return ContrastiveEncoder(**{"width": 4, "max_epochs": 4, "random_state": 0, **parameters})
+
+
+@pytest.mark.parametrize("loss", ["exponential", "y_aware"])
+def test_ridge_on_the_embedding_reads_age_of_new_people(regions, loss):
+    X, age = regions
+    model = make_pipeline(ContrastiveEncoder(loss=loss, random_state=0), Ridge())
+    predicted = cross_val_predict(model, X, age, cv=KFold(4, shuffle=True, random_state=0))
+    baseline = np.abs(age - age.mean()).mean()
+    assert np.abs(predicted - age).mean() < 0.6 * baseline
+
+
+def test_training_lowers_the_loss_and_history_says_so(regions):
+    encoder = small(max_epochs=10).fit(*regions)
+    losses = [epoch["train_loss"] for epoch in encoder.history_]
+    assert losses[-1] < losses[0]
+    assert [epoch["epoch"] for epoch in encoder.history_] == list(range(1, 11))
+    assert encoder.n_epochs_ == 10
+    assert all(epoch["dur"] > 0 for epoch in encoder.history_)
+
+
+def test_embedding_is_unit_vectors_of_the_dimension_asked_for(regions):
+    X, age = regions
+    embedding = small(embedding_dim=7).fit(X, age).transform(X)
+    assert embedding.shape == (80, 7)
+    assert embedding.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(embedding, axis=1), 1, rtol=1e-5)
+
+
+def test_columns_have_names_and_pandas_output_works(regions):
+    X, age = regions
+    frame = small(embedding_dim=2).set_output(transform="pandas").fit_transform(X, age)
+    assert list(frame.columns) == ["contrastiveencoder0", "contrastiveencoder1"]
+
+
+def weights(encoder):
+    return torch.cat([value.flatten() for value in encoder.net_.module_.state_dict().values()])
+
+
+def test_seeds_decide_and_differ(regions):
+    assert torch.equal(weights(small().fit(*regions)), weights(small().fit(*regions)))
+    other = small(random_state=1).fit(*regions)
+    assert not torch.equal(weights(small().fit(*regions)), weights(other))
+
+
+def test_a_random_state_instance_is_used_and_moves_on(regions):
+    stream = np.random.RandomState(0)
+    first = small(random_state=stream).fit(*regions)
+    second = small(random_state=stream).fit(*regions)
+    assert not torch.equal(weights(first), weights(second))
+
+
+def test_warm_start_partial_fit_and_one_long_fit_agree_bit_for_bit(regions):
+    long = small(max_epochs=6).fit(*regions)
+    warm = small(max_epochs=3, warm_start=True).fit(*regions).fit(*regions)
+    parts = small()
+    for _ in range(6):
+        parts.partial_fit(*regions)
+    assert torch.equal(weights(long), weights(warm))
+    assert torch.equal(weights(long), weights(parts))
+    assert [e["train_loss"] for e in long.history_] == [e["train_loss"] for e in parts.history_]
+
+
+@pytest.mark.parametrize("through", [pickle, joblib])
+def test_a_pickled_encoder_trains_on_as_if_it_had_never_stopped(regions, through, tmp_path):
+    long = small(max_epochs=6).fit(*regions)
+    half = small(max_epochs=3, warm_start=True).fit(*regions)
+    with open(tmp_path / "encoder", "wb") as handle:
+        through.dump(half, handle)
+    with open(tmp_path / "encoder", "rb") as handle:
+        resumed = through.load(handle).fit(*regions)
+    assert torch.equal(weights(long), weights(resumed))
+
+
+def test_a_second_fit_without_warm_start_begins_anew(regions):
+    encoder = small().fit(*regions)
+    before = weights(encoder)
+    assert torch.equal(weights(encoder.fit(*regions)), before)
+    assert encoder.n_epochs_ == 4
+
+
+def test_changing_parameters_after_fit_changes_no_output(regions):
+    X, age = regions
+    encoder = small().fit(X, age)
+    before = encoder.transform(X)
+    encoder.set_params(width=16, embedding_dim=3, network="resnet10")
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(encoder)).transform(X), before)
+
+
+def test_early_stopping_stops_and_keeps_the_best_weights(regions):
+    encoder = small(
+        max_epochs=200, early_stopping=True, patience=3, validation_fraction=0.3, lr=0.01
+    ).fit(*regions)
+    losses = [epoch["valid_loss"] for epoch in encoder.history_]
+    best = int(np.argmin(losses))
+    assert encoder.n_epochs_ == best + 1 + 3 < 200
+    to_the_best = small(
+        max_epochs=best + 1, early_stopping=True, patience=300, validation_fraction=0.3, lr=0.01
+    ).fit(*regions)
+    assert torch.equal(weights(encoder), weights(to_the_best))
+
+
+def test_early_stopping_holds_out_whole_persons(regions, monkeypatch):
+    X, age = regions
+    person = np.repeat(np.arange(40), 2)
+    encoder = small(early_stopping=True, validation_fraction=0.25)
+    held = {}
+    keep = ContrastiveEncoder._hold_out
+
+    def spy(self, people, groups):
+        train, validation = keep(self, people, groups)
+        held["train"], held["validation"] = train.X[:, 0], validation.X[:, 0]
+        return train, validation
+
+    monkeypatch.setattr(ContrastiveEncoder, "_hold_out", spy)
+    encoder.fit(X, age, groups=person)
+    train = set(person[np.isin(X[:, 0], held["train"])])
+    validation = set(person[np.isin(X[:, 0], held["validation"])])
+    assert len(validation) == 10
+    assert not train & validation
+
+
+def test_site_is_routed_by_pipeline_without_a_request(regions):
+    X, age = regions
+    site = np.array(["Mayo", "Delaware"] * 40)
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = make_pipeline(StandardScaler(), small()).fit(X, age, site=site)
+    assert list(model[-1].sites_) == ["Delaware", "Mayo"]
+    model = make_pipeline(StandardScaler(), small())
+    model.fit(X, age, contrastiveencoder__site=site)
+    assert list(model[-1].sites_) == ["Delaware", "Mayo"]
+
+
+def test_progress_is_silent_by_default_then_a_bar_then_lines(regions, capsys):
+    small().fit(*regions)
+    assert capsys.readouterr() == ("", "")
+    small(verbose=1).fit(*regions)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "ContrastiveEncoder" in shown.err
+    small(verbose=2).fit(*regions)
+    shown = capsys.readouterr()
+    assert (shown.out + shown.err).count("epoch 3, train_loss") == 1
+
+
+def test_maps_take_the_residual_network_and_features_the_perceptron(regions):
+    maps = np.random.default_rng(0).normal(size=(6, 1, 9, 9, 9))
+    encoder = small(width=2, max_epochs=1).fit(maps, np.arange(6.0))
+    assert "ResNet" in type(encoder.net_.module_.trunk).__name__
+    assert isinstance(small(max_epochs=1).fit(*regions).net_.module_.trunk, torch.nn.Sequential)
+    with pytest.raises(ValueError, match="was fitted on maps"):
+        encoder.transform(np.ones((2, 5)))
+    with pytest.raises(ValueError, match="needs maps"):
+        small(network="resnet10").fit(*regions)
+
+
+def test_a_model_from_a_gpu_opens_without_one_and_says_so(regions):
+    X, age = regions
+    encoder = small().fit(X, age)
+    expected = encoder.transform(X)
+    encoder.net_.device = encoder.device_ = "cuda"
+    stored = pickle.dumps(encoder)
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU, so there is nothing to move")
+    with pytest.warns(DeviceWarning, match="trained on device 'cuda'.*now runs on 'cpu'"):
+        opened = pickle.loads(stored)
+    assert opened.device_ == "cpu"
+    np.testing.assert_array_equal(opened.transform(X), expected)
+
+
+def test_nothing_is_warned_of_in_ordinary_use(regions):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        small().fit(*regions)
+
+
+@pytest.mark.parametrize(
+    ("age", "message"),
+    [
+        (np.full(80, 25.0), r"y is constant \(25 for all 80 people\)"),
+        (np.r_[np.nan, np.arange(78.0), np.nan], "NaN in 2 of 80 rows: 0, 79.*Give their age"),
+        (None, "requires y to be passed"),
+        (np.arange(79.0), "inconsistent numbers of samples"),
+        (np.r_[np.inf, np.arange(79.0)], "contains infinity"),
+    ],
+)
+def test_bad_ages_are_refused_with_rows(regions, age, message):
+    with pytest.raises(ValueError, match=message):
+        small().fit(regions[0], age)
+
+
+def test_a_missing_age_names_the_participant():
+    maps = MapArray.from_array(np.ones((3, 4, 4, 4)), participants=["sub-a", "sub-b", "sub-c"])
+    with pytest.raises(ValueError, match="NaN in 1 of 3 rows: sub-b"):
+        small().fit(maps, [30.0, np.nan, 50.0])
+
+
+def test_a_missing_site_names_the_participant():
+    metadata = pd.DataFrame({"site": ["A", None, "B"]})
+    maps = MapArray.from_array(np.ones((3, 4, 4, 4)), metadata=metadata)
+    with pytest.raises(ValueError, match="site is missing in 1 of 3 rows: 1"):
+        small().fit(maps, [30.0, 40.0, 50.0])
+
+
+@pytest.mark.parametrize("batch_size", [0, 1])
+def test_a_batch_smaller_than_two_is_refused(regions, batch_size):
+    with pytest.raises(ValueError, match=r"'batch_size' parameter .* range \[2, inf\)"):
+        small(batch_size=batch_size).fit(*regions)
+
+
+def test_one_person_cannot_be_compared(regions):
+    with pytest.raises(ValueError, match="n_samples=1"):
+        small().fit(regions[0][:1], regions[1][:1])
+
+
+def test_too_few_people_to_hold_out_are_counted(regions):
+    with pytest.raises(ValueError, match="leaves 4 of n_samples=5 to train and 1 to validate"):
+        small(early_stopping=True).fit(regions[0][:5], regions[1][:5])
