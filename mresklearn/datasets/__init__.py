@@ -1,0 +1,11 @@
+"""Cohorts of participants and maps: load your own, fetch public ones, simulate with a known truth.
+
+Everything here returns a :class:`Cohort`, which holds paths and a checked participants table.
+"""
+
+from ._cohort import Cohort
+from ._load_cohort import load_cohort
+from ._mre134 import fetch_mre134
+from ._simulation import make_mre_cohort
+
+__all__ = ["Cohort", "fetch_mre134", "load_cohort", "make_mre_cohort"]

@@ -1,0 +1,100 @@
+"""A folder of maps with its table, and a small file server that knows range requests."""
+
+import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+# read before a test changes the environment
+REAL_DATA = os.environ.get("MRESKLEARN_DATA")
+
+
+@pytest.fixture
+def make_study(tmp_path):
+    """Write a table and empty map files; returns the folder."""
+
+    def make(table, files=(), name="people.csv"):
+        (tmp_path / name).write_text(table, encoding="utf-8")
+        for file in files:
+            path = tmp_path / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        return tmp_path
+
+    return make
+
+
+class FileServer(ThreadingHTTPServer):
+    """Serves ``files`` (path -> bytes) and can misbehave as real servers do."""
+
+    daemon_threads = True
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files = {}
+        self.requests = []  # (path, Range header) of every request
+        self.knows_ranges = True
+        self.wrong_range = False
+        self.cut_after = []  # bytes after which the next answers break off
+        self.failures = []  # status codes of the next answers
+
+    @property
+    def url(self):
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+    def do_GET(self):
+        server, path, asked = self.server, unquote(self.path).lstrip("/"), self.headers.get("Range")
+        server.requests.append((self.path, asked))
+        if server.failures:
+            return self.send_error(server.failures.pop(0))
+        if path not in server.files:
+            return self.send_error(404)
+        content, start = server.files[path], 0
+        if asked and server.knows_ranges:
+            start = int(asked.removeprefix("bytes=").rstrip("-"))
+            if start >= len(content):
+                self.send_response(416)
+                self.send_header("Content-Range", f"bytes */{len(content)}")
+                self.send_header("Content-Length", "0")
+                return self.end_headers()
+            start += server.wrong_range
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        else:
+            self.send_response(200)
+        body = content[start:]
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        return self.wfile.write(body[: server.cut_after.pop(0)] if server.cut_after else body)
+
+
+@pytest.fixture
+def server():
+    with FileServer() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def no_waiting(monkeypatch):
+    """Retry at once."""
+    monkeypatch.setattr("mresklearn.datasets._download.time.sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def real_data():
+    """Folder named by MRESKLEARN_DATA, or a skip that says so."""
+    if not REAL_DATA:
+        pytest.skip("MRESKLEARN_DATA is not set: it names the folder with the real data")
+    return Path(REAL_DATA)
