@@ -135,11 +135,12 @@ class Standardise:
     scale: tuple[float, ...]
 
     def __call__(self, sample: np.ndarray) -> np.ndarray:
-        per_channel = (-1, *(1,) * (sample.ndim - 1))
-        shift = np.asarray(self.mean, np.float32).reshape(per_channel)
-        factor = (1 / np.asarray(self.scale)).astype(np.float32).reshape(per_channel)
-        scaled = (sample - shift) * factor
-        return np.where(inside(sample), scaled, np.float32(0))
+        brain = inside(sample)
+        scaled = np.zeros_like(sample)
+        for channel, mean, scale, out in zip(sample, self.mean, self.scale, scaled, strict=True):
+            np.subtract(channel, np.float32(mean), out=out, where=brain)
+            np.multiply(out, np.float32(1 / scale), out=out, where=brain)
+        return scaled
 
 
 class _Moments:

@@ -29,6 +29,7 @@ class PeopleDataset(Dataset):
         self.X = X
         self.y = np.zeros(len(X)) if y is None else y
         self.site = np.zeros(len(X), np.int64) if site is None else site
+        self._buffer: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.X)
@@ -37,8 +38,11 @@ class PeopleDataset(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
-        """Return a whole batch, read straight into one array."""
-        samples = np.empty((len(indices), *self.X.shape[1:]), np.float32)
+        """Return a whole batch; its samples are overwritten by the next one."""
+        if self._buffer is None or len(self._buffer) < len(indices):
+            # fresh pages for every batch would cost a tenth of a training step
+            self._buffer = np.empty((len(indices), *self.X.shape[1:]), np.float32)
+        samples = self._buffer[: len(indices)]
         for position, index in enumerate(indices):
             samples[position] = self.X[index]
         rows = np.asarray(indices)
