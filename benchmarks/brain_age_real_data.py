@@ -22,7 +22,7 @@ from _results import store
 from sklearn.base import clone
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyRegressor
-from sklearn.linear_model import RidgeCV
+from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -53,6 +53,8 @@ def models(loader: MapLoader, options: argparse.Namespace) -> dict:
     encoder = ContrastiveEncoder(
         max_epochs=options.epochs, width=options.width, random_state=options.seed
     )
+    # the network has seen the training people, so RidgeCV would shrink their embedding too little
+    readout = Ridge(alpha=10)
     principal = PCA(50, random_state=options.seed)
     return {
         "mean age": DummyRegressor(),
@@ -60,7 +62,7 @@ def models(loader: MapLoader, options: argparse.Namespace) -> dict:
             loader, FunctionTransformer(mask_only), RidgeCV(ALPHAS)
         ),
         "PCA + ridge": make_pipeline(loader, MapScaler(), MapMasker(), principal, RidgeCV(ALPHAS)),
-        "ContrastiveEncoder + ridge": make_pipeline(loader, MapScaler(), encoder, RidgeCV(ALPHAS)),
+        "ContrastiveEncoder + ridge": make_pipeline(loader, MapScaler(), encoder, readout),
     }  # fmt: skip
 
 

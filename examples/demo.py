@@ -41,11 +41,12 @@ SEED = 0
 def models(cache: Path, epochs: int) -> dict:
     """Return the models to compare; all read the same maps through one cache."""
     loader = MapLoader(voxel_size=6, metadata=["site"], cache=cache, n_jobs=2)
-    encoder = ContrastiveEncoder(max_epochs=epochs, random_state=SEED)
+    # kernel width and readout for a hundred people, chosen on another simulated cohort
+    encoder = ContrastiveEncoder(sigma=10, max_epochs=epochs, random_state=SEED)
     return {
         "mean age": DummyRegressor(),
         "voxels, ridge": make_pipeline(loader, MapScaler(), MapMasker(), Ridge(alpha=1e4)),
-        "contrastive encoder, ridge": make_pipeline(loader, MapScaler(), encoder, Ridge()),
+        "contrastive encoder, ridge": make_pipeline(loader, MapScaler(), encoder, Ridge(alpha=10)),
     }
 
 
@@ -130,7 +131,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=150)
     parser.add_argument("--sites", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
     options = parser.parse_args()
     start = time.perf_counter()

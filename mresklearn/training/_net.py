@@ -31,6 +31,8 @@ class TrainingNet(NeuralNet):
         Embeddings, y, site -> scalar.
     """
 
+    device: Any
+
     def __init__(self, module: Any, *, views: Any, objective: Any, **kwargs: Any) -> None:
         self.views = views
         self.objective = objective
