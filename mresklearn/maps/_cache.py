@@ -6,14 +6,20 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from ._reading import MapReader, Sample
+
+_SUFFIX = ".safetensors"
+_PART_SUFFIX = ".part"
+_ABANDONED_AFTER_SECONDS = 3600
+_DEFAULT_GIGABYTES = 50.0
 
 _FILE_DIGESTS: dict[tuple[str, int, int], str] = {}
 
@@ -27,21 +33,46 @@ def default_cache_folder() -> Path:
     return Path(base) / "mresklearn" / "maps"
 
 
+def default_cache_bytes() -> int:
+    """Return the size limit: `$MRESKLEARN_CACHE_GB` gigabytes, 50 without it."""
+    given = os.environ.get("MRESKLEARN_CACHE_GB", "")
+    try:
+        gigabytes = float(given) if given else _DEFAULT_GIGABYTES
+    except ValueError as error:
+        raise ValueError(
+            f"MRESKLEARN_CACHE_GB={given!r} is no number of gigabytes. Give one, such as 20."
+        ) from error
+    return int(gigabytes * 1e9)
+
+
+class Entry(NamedTuple):
+    """One file of the cache."""
+
+    key: str
+    path: Path
+    n_bytes: int
+    last_used: float
+
+
 class MapCache:
     """Samples stored under a key of their files' content and of how they were read.
 
     A changed file or a changed parameter has another key, so no entry is ever stale. Entries are
     written to a temporary name and then moved, so a killed writer leaves nothing half-written; a
-    damaged entry fails its checksum, counts as absent, and is written again.
+    damaged entry fails its checksum, counts as absent, and is written again. When new entries make
+    the store larger than its limit, those used longest ago go.
 
     Parameters
     ----------
     folder : path-like
         Where entries live; created at the first write.
+    max_bytes : int or None, default=None
+        Size limit; None takes `$MRESKLEARN_CACHE_GB`, 50 GB without it.
     """
 
-    def __init__(self, folder: str | os.PathLike[str]) -> None:
+    def __init__(self, folder: str | os.PathLike[str], max_bytes: int | None = None) -> None:
         self.folder = Path(folder)
+        self.max_bytes = max_bytes
 
     def key(self, row: tuple[Any, ...], reader: MapReader) -> str:
         """Return the key of a row of files under a reader."""
@@ -53,33 +84,104 @@ class MapCache:
 
     def path(self, key: str) -> Path:
         """Return where the entry of a key lives."""
-        return self.folder / key[:2] / f"{key}.safetensors"
+        return self.folder / key[:2] / f"{key}{_SUFFIX}"
 
     def get(self, key: str, *, verify: bool = True) -> Sample | None:
-        """Return the sample of a key, or None if it is absent or damaged."""
+        """Return the sample of a key, or None if it is absent or damaged.
+
+        `verify` compares the checksum and marks the entry as used.
+        """
+        path = self.path(key)
         try:
-            with safe_open(self.path(key), framework="np") as entry:
+            with safe_open(path, framework="np") as entry:
                 about = entry.metadata() or {}
                 data = entry.get_tensor("maps")
+            if not verify:
+                return Sample(data)
+            if about.get("checksum") != array_digest(data):
+                return None
+            os.utime(path)
         except (OSError, SafetensorError):
             return None
-        if verify and about.get("checksum") != array_digest(data):
-            return None
-        return Sample(data, json.loads(about.get("units", "{}")))
+        return Sample(data, json.loads(about["units"]), json.loads(about["quality"]))
 
     def put(self, key: str, sample: Sample) -> None:
         """Store a sample in one atomic move."""
         path = self.path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=_PART_SUFFIX)
         os.close(handle)
+        about = {
+            "checksum": array_digest(sample.data),
+            "units": json.dumps(sample.units),
+            "quality": json.dumps(sample.quality),
+        }
         try:
-            about = {"checksum": array_digest(sample.data), "units": json.dumps(sample.units)}
             save_file({"maps": np.ascontiguousarray(sample.data)}, temporary, metadata=about)
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+    def entries(self) -> list[Entry]:
+        """Return all entries, the one used longest ago first."""
+        found = []
+        for path in self.folder.glob(f"*/*{_SUFFIX}"):
+            try:
+                status = path.stat()
+            except FileNotFoundError:  # another process pruned it meanwhile
+                continue
+            found.append(Entry(path.stem, path, status.st_size, status.st_mtime))
+        return sorted(found, key=lambda entry: entry.last_used)
+
+    def verify(self) -> list[Entry]:
+        """Return the entries whose content does not match their checksum."""
+        damaged = []
+        for entry in self.entries():
+            used = entry.last_used
+            if self.get(entry.key) is None:
+                damaged.append(entry)
+            else:
+                os.utime(entry.path, (used, used))  # a look is no use
+        return damaged
+
+    def prune(self, max_bytes: int, *, dry_run: bool = False) -> list[Entry]:
+        """Remove the entries used longest ago until the rest fits; return what goes.
+
+        Parameters
+        ----------
+        max_bytes : int
+            Size that may stay; 0 empties the store.
+        dry_run : bool, default=False
+            Only tell.
+        """
+        entries = self.entries()
+        total = sum(entry.n_bytes for entry in entries)
+        leaving = []
+        for entry in entries:
+            if total <= max_bytes:
+                break
+            leaving.append(entry)
+            total -= entry.n_bytes
+        if not dry_run:
+            for entry in leaving:
+                entry.path.unlink(missing_ok=True)
+            self._remove_abandoned()
+        return leaving
+
+    def keep_within_limit(self) -> None:
+        """Prune to the size limit; called after new entries were written."""
+        limit = default_cache_bytes() if self.max_bytes is None else self.max_bytes
+        self.prune(limit)
+
+    def _remove_abandoned(self) -> None:
+        """Remove what writers left that were killed long ago."""
+        for path in self.folder.glob(f"*/*{_PART_SUFFIX}"):
+            try:
+                if time.time() - path.stat().st_mtime > _ABANDONED_AFTER_SECONDS:
+                    path.unlink()
+            except FileNotFoundError:
+                continue
 
 
 def array_digest(array: np.ndarray) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..exceptions import DataError
+from ._moduli import canonical_name
+from ._tissue import tissue
 
 
 @dataclass(frozen=True)
@@ -15,7 +17,7 @@ class Kind:
 
     Parameters
     ----------
-    unit : {"kPa", "1", "arbitrary"}
+    unit : {"kPa", "1", "radian", "arbitrary"}
         Unit after loading.
     limits : tuple of two float or None
         Values inside the brain are clipped to this range, in `unit`.
@@ -33,49 +35,52 @@ _ARBITRARY = Kind("arbitrary")
 
 _BY_NAME = {
     **dict.fromkeys(
-        ("stiffness", "shear_stiffness", "mu", "complex_modulus", "storage_modulus"), _MODULUS
+        ("stiffness", "shear_stiffness", "complex_modulus", "storage_modulus"), _MODULUS
     ),
     "loss_modulus": Kind("kPa", (0.0, 10.0)),
-    **dict.fromkeys(("damping_ratio", "damping", "xi", "dr"), _DAMPING),
+    "damping_ratio": _DAMPING,
+    "phase_angle": Kind("radian", (0.0, 1.5707964)),
 }
 
 # Names that define the brain mask, best first: a modulus is positive wherever it was measured.
-_MASK_NAMES = ("stiffness", "shear_stiffness", "mu", "complex_modulus", "storage_modulus")
+_MASK_NAMES = ("stiffness", "shear_stiffness", "complex_modulus", "storage_modulus")
 
 PASCAL_PER_UNIT = {"Pa": 1.0, "kPa": 1000.0}
 
 
 def kind_of(name: str) -> Kind:
     """Return the kind that a column name stands for; unknown names have arbitrary units."""
-    return _BY_NAME.get(str(name).lower(), _ARBITRARY)
+    return _BY_NAME.get(canonical_name(name), _ARBITRARY)
 
 
 def mask_kind(names: list[str]) -> str:
     """Return the column that defines the brain: the stiffness map, or else the first column."""
-    by_lower = {name.lower(): name for name in names}
+    by_kind = {canonical_name(name): name for name in names}
     for candidate in _MASK_NAMES:
-        if candidate in by_lower:
-            return by_lower[candidate]
+        if candidate in by_kind:
+            return by_kind[candidate]
     return names[0]
 
 
 def detect_unit(values: np.ndarray, source: str, column: str) -> str:
-    """Tell Pa from kPa by the median of the positive voxels of a modulus map.
+    """Tell Pa from kPa by the median of the tissue voxels of a modulus map.
 
     Brain tissue measures 1-5 kPa, so a median above 50 can only be Pa and one of 0.3-20 only kPa.
+    A map without any tissue counts as kPa: another check reports it.
 
     Raises
     ------
     DataError
         If the median lies in neither range.
     """
-    median = float(np.median(values))
+    voxels = values[tissue(values)]
+    median = float(np.median(voxels)) if voxels.size else 1.0
     if median > 50:
         return "Pa"
     if 0.3 <= median <= 20:
         return "kPa"
     raise DataError(
-        f"Unit of {source} (column '{column}') is unclear: the median of its positive voxels is "
+        f"Unit of {source} (column '{column}') is unclear: the median of its brain voxels is "
         f"{median:.4g}, neither kPa (0.3 to 20) nor Pa (over 50). State it with "
         f"units={{'{column}': 'kPa'}} or units={{'{column}': 'Pa'}}, or check the file."
     )

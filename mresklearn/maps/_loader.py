@@ -12,12 +12,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
 from ._cache import MapCache, default_cache_folder
-from ._grid import Grid
-from ._kinds import PASCAL_PER_UNIT, kind_of, mask_kind
 from ._map_array import MapArray
 from ._opening import FileTable, as_file_table, holds_files
-from ._reading import MapReader, open_image
-from ._row_reading import read_rows, refuse_mixed_units, summarise_units
+from ._reader_setup import build_reader, columns_to_read
+from ._reading import MapReader
+from ._row_reading import Found, quality_table, read_rows, refuse_mixed_units, summarise_units
 from ._sources import FileSource
 from ._validation import check_maps
 
@@ -25,50 +24,60 @@ from ._validation import check_maps
 class MapLoader(TransformerMixin, BaseEstimator):
     """Load map files onto one grid, in one unit and masked, reading each file once.
 
-    Stiffness comes out in kPa, damping ratio without unit, both clipped to their physical range
-    (0.1-10 kPa, 0-1). The brain is where the stiffness map is finite and positive; the other maps
-    are cut to it, and background is exactly zero. Axes are brought to RAS+ order, and resampling
-    is normalised by the mask, so that background never mixes into the brain. Nothing is learned
-    from the test rows; what is learned from the training rows is the grid and the columns.
+    Moduli come out in kPa, damping ratio without unit, both clipped to their physical range
+    (0.1-10 kPa, 0-1). The brain is where the stiffness map holds tissue, however its background
+    was stored; the other maps are cut to it, and background is exactly zero. Axes are brought to
+    RAS+ order, and resampling is normalised by the mask, so that background never mixes into the
+    brain. Nothing is learned from test rows; what is learned from training rows is the grid and
+    the columns.
 
     Parameters
     ----------
     maps : list of str or None, default=None
-        Columns of the input frame that become channels, in this order. None takes every column
-        that is not in `metadata`.
+        Channels, in this order: columns of the input frame, or kinds that follow from two of them
+        (``shear_stiffness``, ``complex_modulus``, ``storage_modulus``, ``loss_modulus``,
+        ``damping_ratio``, ``phase_angle``). None takes every column that is not in `metadata`.
     voxel_size : float or None, default=None
         Edge of the output voxels in mm. None keeps the voxels of `grid`.
-    grid : path, nibabel image or None, default=None
-        Image that defines the output grid, and thereby declares that all maps are registered to
-        its space. None takes the grid of the first training map and refuses maps whose field of
-        view differs.
+    grid : path, nibabel image, Grid or None, default=None
+        What defines the output grid, and thereby declares that all maps are registered to its
+        space. None takes the grid of the first training map and refuses maps whose grid (with
+        `voxel_size`: whose field of view) differs.
     units : dict or "auto", default="auto"
         Unit on disk by column, ``{"stiffness": "Pa"}``; columns not named are detected file by
-        file from the median of their positive voxels (over 50: Pa; 0.3 to 20: kPa; else an error).
+        file from the median of their brain voxels (over 50: Pa; 0.3 to 20: kPa; else an error).
     mixed_units : {"raise", "convert"}, default="raise"
         What to do if some training files of a column are in Pa and others in kPa: that is often a
         mistake, so the default refuses and lists them; "convert" brings each to kPa.
+    limits : dict or None, default=None
+        Physical range by channel, ``{"stiffness": (0.1, 12)}``, where it differs from the usual
+        one: 0.1-10 kPa for stiffness, 0-1 for damping ratio, none for T1.
+    outliers : {"clip", "refuse", "keep"}, default="clip"
+        What becomes of brain voxels outside that range; "refuse" raises if they are over 1 %.
+    interpolation : {"linear", "nearest"} or dict, default="linear"
+        Method, or methods by channel: ``{"lesions": "nearest"}``.
     mask : str or None, default=None
-        Column whose finite positive voxels are the brain. None takes the stiffness map, or else
-        the first column.
+        Column whose tissue is the brain. None takes the stiffness map, or else the first column.
     metadata : sequence of str, default=()
         Columns of the input frame, such as ``["site"]``, that ride along with the rows.
     cache : path, "auto" or None, default="auto"
         Folder that keeps loaded samples for later folds, processes and runs; "auto" means
         ``$MRESKLEARN_CACHE`` or else the user's cache folder, None reads files at every access.
-    n_jobs : int or None, default=None
-        Threads that read files; None means 1, -1 all cores.
+    n_jobs : int or None, default=-1
+        Threads that read files; -1 means all cores.
     verbose : int, default=0
         1 shows a progress bar while files are read.
 
     Attributes
     ----------
     maps_ : list of str
-        Map columns that become channels.
+        Channels.
     grid_ : Grid
         Voxel grid of the output: shape and affine.
     units_ : dict
         Unit found on disk for each column: "Pa", "kPa", or "mixed".
+    quality_ : DataFrame
+        :meth:`quality_report` of the training rows.
     n_features_in_ : int
         Number of columns seen in `fit`.
     feature_names_in_ : ndarray of str
@@ -112,6 +121,9 @@ class MapLoader(TransformerMixin, BaseEstimator):
         "grid": "no_validation",
         "units": [dict, StrOptions({"auto"})],
         "mixed_units": [StrOptions({"raise", "convert"})],
+        "limits": [dict, None],
+        "outliers": [StrOptions({"clip", "refuse", "keep"})],
+        "interpolation": [dict, StrOptions({"linear", "nearest"})],
         "mask": [str, None],
         "metadata": [list, tuple],
         "cache": "no_validation",
@@ -127,10 +139,13 @@ class MapLoader(TransformerMixin, BaseEstimator):
         grid: Any = None,
         units: Any = "auto",
         mixed_units: str = "raise",
+        limits: dict[str, tuple[float, float]] | None = None,
+        outliers: str = "clip",
+        interpolation: Any = "linear",
         mask: str | None = None,
         metadata: Sequence[str] = (),
         cache: Any = "auto",
-        n_jobs: int | None = None,
+        n_jobs: int | None = -1,
         verbose: int = 0,
     ) -> None:
         self.maps = maps
@@ -138,6 +153,9 @@ class MapLoader(TransformerMixin, BaseEstimator):
         self.grid = grid
         self.units = units
         self.mixed_units = mixed_units
+        self.limits = limits
+        self.outliers = outliers
+        self.interpolation = interpolation
         self.mask = mask
         self.metadata = metadata
         self.cache = cache
@@ -197,8 +215,26 @@ class MapLoader(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         if not holds_files(X):
             return check_maps(self, X, reset=False)
-        columns = None if self._reader is None else list(self._reader.columns)
-        return self._load(as_file_table(X, columns, self.metadata))[0]
+        return self._load(self._table(X))[0]
+
+    def quality_report(self, X: Any) -> pd.DataFrame:
+        """Report what was found in each row, so that odd maps are seen before a model sees them.
+
+        Parameters
+        ----------
+        X : DataFrame of paths, or list of paths or images
+            One row per participant.
+
+        Returns
+        -------
+        report : DataFrame
+            A row per participant: ``brain_ml`` (volume of the brain mask on disk), and per channel
+            ``outliers_*`` (share of brain voxels outside the physical range), ``missing_*`` (share
+            without a value) and ``unit_*``.
+        """
+        check_is_fitted(self)
+        table = self._table(X)
+        return quality_table(table.files.index, self._load(table)[1])
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -210,37 +246,17 @@ class MapLoader(TransformerMixin, BaseEstimator):
         self._reader: MapReader | None = None
         if not holds_files(X):
             return check_maps(self, X, reset=True)
-        table = as_file_table(X, None if self.maps is None else self._columns(X), self.metadata)
-        self._check_units_parameter(table)
+        table = as_file_table(X, columns_to_read(self.maps, self.mask, X), self.metadata)
+        self._reader = build_reader(self, table)
         self._set_input_attributes(X)
-        self.maps_ = list(table.files.columns) if self.maps is None else list(self.maps)
-        self.grid_ = self._target_grid(table)
-        columns = tuple(table.files.columns)
-        self._reader = MapReader(
-            columns=columns,
-            channels=tuple(self.maps_),
-            mask_column=self.mask or mask_kind(list(columns)),
-            grid=self.grid_,
-            accept=self._accepted_files(),
-            units=tuple(sorted(self.units.items())) if self.units != "auto" else (),
-        )
-        maps, units = self._load(table)
-        self.units_ = summarise_units(units)
+        self.maps_ = list(self._reader.channels)
+        self.grid_ = self._reader.grid
+        maps, found = self._load(table)
+        self.units_ = summarise_units(found)
+        self.quality_ = quality_table(table.files.index, found)
         if self.mixed_units == "raise":
-            refuse_mixed_units(table.files, units)
+            refuse_mixed_units(table.files, found)
         return maps
-
-    def _accepted_files(self) -> str:
-        if self.grid is not None:
-            return "any"
-        return "grid" if self.voxel_size is None else "space"
-
-    def _columns(self, X: Any) -> list[str]:
-        """Return the columns to read: the channels, and the mask column where it is another one."""
-        wanted = list(self.maps or [])
-        available = list(X.columns) if isinstance(X, pd.DataFrame) else wanted
-        mask = self.mask or mask_kind([*available, *wanted])
-        return wanted if mask in wanted else [*wanted, mask]
 
     def _set_input_attributes(self, X: Any) -> None:
         self.n_features_in_ = X.shape[1] if isinstance(X, pd.DataFrame) else 1
@@ -249,44 +265,25 @@ class MapLoader(TransformerMixin, BaseEstimator):
         elif hasattr(self, "feature_names_in_"):
             del self.feature_names_in_
 
-    def _target_grid(self, table: FileTable) -> Grid:
-        grid = Grid.of_image(open_image(table.files.iloc[0, 0] if self.grid is None else self.grid))
-        if self.voxel_size is not None:
-            return grid.with_voxel_size(self.voxel_size)
-        return grid if grid.axis_aligned else grid.with_voxel_size(float(grid.voxel_size.min()))
+    def _table(self, X: Any) -> FileTable:
+        if self._reader is None:
+            raise ValueError("This MapLoader was fitted on numbers; it cannot load files.")
+        return as_file_table(X, list(self._reader.columns), self.metadata)
 
-    def _check_units_parameter(self, table: FileTable) -> None:
-        if self.units == "auto":
-            return
-        for column, unit in self.units.items():
-            if column not in table.files.columns:
-                raise ValueError(
-                    f"units names column '{column}', but the map columns are "
-                    f"{list(table.files.columns)}."
-                )
-            if kind_of(column).unit != "kPa" or unit not in PASCAL_PER_UNIT:
-                raise ValueError(
-                    f"units={{'{column}': '{unit}'}} is not possible: moduli such as 'stiffness' "
-                    "can be 'Pa' or 'kPa'; other kinds are not converted."
-                )
-
-    def _load(self, table: FileTable) -> tuple[MapArray, list[dict[str, str]]]:
+    def _load(self, table: FileTable) -> tuple[MapArray, list[Found]]:
         reader = self._reader
         if reader is None:
             raise ValueError("This MapLoader was fitted on numbers; it cannot load files.")
         rows = tuple(table.files.itertuples(index=False, name=None))
-        cache = self._open_cache()
-        keys, units = read_rows(rows, reader, cache, n_jobs=self.n_jobs, verbose=self.verbose)
+        cache = None
+        if self.cache is not None:
+            cache = MapCache(default_cache_folder() if self.cache == "auto" else self.cache)
+        found = read_rows(rows, reader, cache, n_jobs=self.n_jobs, verbose=self.verbose)
         maps = MapArray(
-            FileSource(rows, reader, cache, keys),
+            FileSource(rows, reader, cache, tuple(row.key for row in found)),
             channels=reader.channels,
             grid=reader.grid,
             participants=table.files.index,
             metadata=table.metadata,
         )
-        return maps, units
-
-    def _open_cache(self) -> MapCache | None:
-        if self.cache is None:
-            return None
-        return MapCache(default_cache_folder() if self.cache == "auto" else self.cache)
+        return maps, found

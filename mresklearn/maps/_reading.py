@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import json
-import zlib
 from dataclasses import asdict, dataclass, field
-from os import PathLike
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.filebasedimages import ImageFileError
 
 from ..exceptions import DataError
-from ._grid import Grid, to_canonical
+from ._grid import Grid
+from ._image_files import describe, load_volume
 from ._kinds import PASCAL_PER_UNIT, detect_unit, kind_of
-from ._resampling import resample_inside_mask
+from ._moduli import derive
+from ._resampling import resample_inside_mask, resample_mask
+from ._tissue import tissue
 
 # Raise this when the meaning of a loaded sample changes: cached samples of older code are ignored.
-READING_VERSION = 1
+READING_VERSION = 2
+
+# More brain voxels than this outside the physical range is no noise but another unit or quantity.
+_MOST_OUTLIERS = 0.01
 
 
 @dataclass(frozen=True)
@@ -30,11 +32,15 @@ class Sample:
     data : ndarray of shape (channels, x, y, z), float32
         Background is exactly zero.
     units : dict
-        Unit found on disk for each column that has one to detect.
+        Unit found on disk for each column that has one.
+    quality : dict
+        Brain volume in ml, and per channel the share of brain voxels outside its physical range
+        and the share without a value.
     """
 
     data: np.ndarray
     units: dict[str, str] = field(default_factory=dict)
+    quality: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,24 +52,36 @@ class MapReader:
     columns : tuple of str
         Map kinds read from each row, in this order.
     channels : tuple of str
-        Those of `columns` that become channels; the others only serve the mask.
+        What the sample holds: columns, or kinds derived from two of them.
     mask_column : str
-        The column whose finite positive voxels are the brain.
+        The column whose tissue is the brain.
     grid : Grid
         Target grid.
+    derived : tuple of (str, (str, str))
+        Channel and the two columns that it is derived from.
     accept : {"grid", "space", "any"}
         Which files to accept: those on the very target grid, those whose field of view ends where
         that of the target does, or all (the user vouches for their space).
     units : tuple of (str, str)
         Column and unit on disk, for columns whose unit is given rather than detected.
+    limits : tuple of (str, float, float)
+        Channel and physical range, for channels whose range differs from the usual one.
+    outliers : {"clip", "refuse", "keep"}
+        What becomes of brain voxels outside the range.
+    interpolation : tuple of (str, str)
+        Channel and method, for channels that are not interpolated linearly.
     """
 
     columns: tuple[str, ...]
     channels: tuple[str, ...]
     mask_column: str
     grid: Grid
+    derived: tuple[tuple[str, tuple[str, str]], ...] = ()
     accept: str = "any"
     units: tuple[tuple[str, str], ...] = ()
+    limits: tuple[tuple[str, float, float], ...] = ()
+    outliers: str = "clip"
+    interpolation: tuple[tuple[str, str], ...] = ()
 
     def fingerprint(self) -> str:
         """Return a text that differs whenever the loaded sample could."""
@@ -71,48 +89,81 @@ class MapReader:
 
     def read(self, row: tuple[Any, ...]) -> Sample:
         """Read, check, convert, mask and resample the files of one row."""
-        volumes = dict(zip(self.columns, map(load_volume, row), strict=True))
         names = dict(zip(self.columns, map(describe, row), strict=True))
-        for column, (_, grid) in volumes.items():
-            self._check_space(grid, names[column])
-        units: dict[str, str] = {}
-        brain, brain_grid = self._brain(*volumes[self.mask_column], names[self.mask_column])
-        planes = []
-        inside: np.ndarray | None = None
-        for column in sorted(self.columns, key=lambda name: name != self.mask_column):
-            values, grid = volumes[column]
-            valid = np.isfinite(values)
-            valid &= brain if grid.same_as(brain_grid) else values != 0
-            values = self._to_unit(values, column, names[column], units)
-            resampled, covered = resample_inside_mask(values, valid, grid, self.grid)
-            if inside is None:  # the mask column comes first
-                inside = covered
-            planes.append((column, _fill(resampled, covered, inside, names[column])))
-        by_name = dict(planes)
-        return Sample(np.stack([by_name[channel] for channel in self.channels]), units)
-
-    def _brain(self, values: np.ndarray, grid: Grid, name: str) -> tuple[np.ndarray, Grid]:
-        positive = _positive(values)
-        if not positive.any():
+        volumes, units = self._load(row, names)
+        brain = tissue(volumes[self.mask_column][0])
+        brain_grid = volumes[self.mask_column][1]
+        inside = resample_mask(brain, brain_grid, self.grid)
+        if not inside.any():
             raise DataError(
-                f"{name} has no positive voxel (all zeros or NaN), so it shows no brain. "
-                "Leave this row out or replace the file."
+                f"{names[self.mask_column]} has no positive voxel (all zeros or NaN), so it shows "
+                "no brain. Leave this row out or replace the file."
             )
-        return positive, grid
+        quality = {"brain_ml": float(brain.sum() * brain_grid.voxel_size.prod() / 1000)}
+        planes = []
+        for channel in self.channels:
+            values, grid = self._channel(channel, volumes, names)
+            valid = np.isfinite(values)
+            valid &= brain if grid.same_as(brain_grid) else tissue(values)
+            name = names.get(channel, channel)
+            values, quality[f"outliers_{channel}"] = self._limit(values, valid, channel, name)
+            method = dict(self.interpolation).get(channel, "linear")
+            plane, covered = resample_inside_mask(values, valid, grid, self.grid, method)
+            quality[f"missing_{channel}"] = _fill(plane, covered, inside, name)
+            planes.append(plane)
+        return Sample(np.stack(planes), units, quality)
 
-    def _to_unit(
-        self, values: np.ndarray, column: str, name: str, found: dict[str, str]
-    ) -> np.ndarray:
-        kind = kind_of(column)
-        if kind.unit == "kPa":
-            unit = dict(self.units).get(column)
-            if unit is None:
-                unit = detect_unit(values[_positive(values)], name, column)
-            found[column] = unit
-            values = values * np.float32(PASCAL_PER_UNIT[unit] / PASCAL_PER_UNIT["kPa"])
-        if kind.limits is not None:
-            values = np.clip(values, *kind.limits)
-        return values
+    def _load(
+        self, row: tuple[Any, ...], names: dict[str, str]
+    ) -> tuple[dict[str, tuple[np.ndarray, Grid]], dict[str, str]]:
+        """Return the volume of each column in its unit after loading, and the units found."""
+        volumes, units = {}, {}
+        for column, source in zip(self.columns, row, strict=True):
+            values, grid = load_volume(source)
+            self._check_space(grid, names[column])
+            if kind_of(column).unit == "kPa":
+                unit = dict(self.units).get(column) or detect_unit(values, names[column], column)
+                units[column] = unit
+                factor = PASCAL_PER_UNIT[unit] / PASCAL_PER_UNIT["kPa"]
+                values = values if factor == 1 else values * np.float32(factor)
+            volumes[column] = (values, grid)
+        return volumes, units
+
+    def _channel(
+        self, channel: str, volumes: dict[str, tuple[np.ndarray, Grid]], names: dict[str, str]
+    ) -> tuple[np.ndarray, Grid]:
+        if channel in volumes:
+            return volumes[channel]
+        columns = dict(self.derived)[channel]
+        (first, grid), (second, other) = (volumes[column] for column in columns)
+        if not grid.same_as(other):
+            raise DataError(
+                f"'{channel}' cannot be derived from {names[columns[0]]} and {names[columns[1]]}, "
+                f"which lie on different grids ({grid}; {other}). Resample one to the other first."
+            )
+        return derive(channel, columns, (first, second)), grid
+
+    def _limit(
+        self, values: np.ndarray, valid: np.ndarray, channel: str, name: str
+    ) -> tuple[np.ndarray, float]:
+        """Return values within the physical range, and the share of brain voxels outside it."""
+        given = {column: (low, high) for column, low, high in self.limits}
+        limits = given.get(channel, kind_of(channel).limits)
+        if limits is None or not valid.any():
+            return values, 0.0
+        low, high = limits
+        outside = valid & ((values < low) | (values > high))
+        share = float(outside.sum() / valid.sum())
+        if self.outliers == "refuse" and share > _MOST_OUTLIERS:
+            raise DataError(
+                f"{name} ('{channel}') has {share:.1%} of its brain voxels outside {low:g} to "
+                f"{high:g} {kind_of(channel).unit}. Check unit and quantity, widen "
+                "MapLoader(limits=...), or accept clipping with outliers='clip'."
+            )
+        if share and self.outliers != "keep":
+            # a copy: the array may be that of an image in memory, or feed a derived channel
+            values = np.clip(values, low, high)
+        return values, share
 
     def _check_space(self, grid: Grid, name: str) -> None:
         # one voxel of either grid: resampled copies of one template differ by up to that
@@ -131,62 +182,19 @@ class MapReader:
             )
 
 
-def load_volume(source: Any) -> tuple[np.ndarray, Grid]:
-    """Return the values of an image in RAS+ order as float32, and its grid."""
-    image = open_image(source)
-    try:
-        data = np.asanyarray(image.dataobj, dtype=np.float32)
-    except (OSError, EOFError, zlib.error, ValueError) as error:
-        raise DataError(
-            f"{describe(source)} is truncated or corrupt ({error}). Copy or convert it again."
-        ) from error
-    return to_canonical(data.reshape(image.shape[:3]), image.affine), Grid.of_image(image)
+def _fill(plane: np.ndarray, covered: np.ndarray, inside: np.ndarray, name: str) -> float:
+    """Cut a channel to the brain in place; brain voxels without a value get its mean.
 
-
-def open_image(source: Any) -> Any:
-    """Return a nibabel image for a path or an image, header checked, values not yet read."""
-    image: Any = source
-    if not isinstance(source, nib.spatialimages.SpatialImage):
-        try:
-            image = nib.load(source)
-        except FileNotFoundError as error:
-            raise DataError(
-                f"There is no file {source}. Correct the path, or leave this row out."
-            ) from error
-        except (ImageFileError, OSError, EOFError, zlib.error) as error:
-            raise DataError(
-                f"{source} cannot be opened as an image ({error}). Give NIfTI files, whole ones."
-            ) from error
-    if int(np.prod(image.shape[3:])) != 1 or len(image.shape) < 3:
-        raise DataError(
-            f"{describe(source)} has shape {image.shape}; a map is one 3-D volume. "
-            "Split series into one file per volume."
-        )
-    return image
-
-
-def describe(source: Any) -> str:
-    """Return the name under which errors speak of a path or an image in memory."""
-    if isinstance(source, str | PathLike):
-        return str(source)
-    return source.get_filename() or "an image in memory"
-
-
-def _positive(values: np.ndarray) -> np.ndarray:
-    """Return where values are finite and positive."""
-    return (values > 0) & np.isfinite(values)
-
-
-def _fill(resampled: np.ndarray, covered: np.ndarray, inside: np.ndarray, name: str) -> np.ndarray:
-    """Restrict a channel to the brain; voxels that it lacks get its mean, which says nothing."""
-    both = covered & inside
-    if not both.any():
+    Returns the share of brain voxels without a value. The mean says least about them.
+    """
+    missing = inside & ~covered
+    n_missing, n_inside = int(missing.sum()), int(inside.sum())
+    if n_missing == n_inside:
         raise DataError(
             f"{name} has no value inside the brain mask of the same row. "
             "Check that both files are of one person and in one space."
         )
-    channel = np.where(both, resampled, np.float32(0))
-    missing = inside & ~covered
-    if missing.any():
-        channel[missing] = resampled[both].mean(dtype=np.float64)
-    return channel
+    plane[~inside] = 0
+    if n_missing:
+        plane[missing] = plane[inside & covered].mean(dtype=np.float64)
+    return n_missing / n_inside

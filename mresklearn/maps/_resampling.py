@@ -10,8 +10,31 @@ from scipy.ndimage import affine_transform
 from ._grid import Grid
 
 
+def resample_mask(mask: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
+    """Return the target voxels of which at least half lies in a mask.
+
+    Parameters
+    ----------
+    mask : ndarray of shape `source.shape`, bool
+        Voxels that count.
+    source, target : Grid
+        Where the mask lies, and where it should.
+
+    Returns
+    -------
+    inside : ndarray of shape `target.shape`, bool
+        The resampled mask.
+    """
+    if source.same_as(target):
+        return mask.copy()
+    weight = mask.astype(np.float32)
+    if not source.axis_aligned:
+        (weight,), source = _straighten([weight], source)
+    return _separable(weight, source, target) >= 0.5
+
+
 def resample_inside_mask(
-    values: np.ndarray, mask: np.ndarray, source: Grid, target: Grid
+    values: np.ndarray, mask: np.ndarray, source: Grid, target: Grid, method: str = "linear"
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interpolate `values` over mask voxels only.
 
@@ -25,6 +48,8 @@ def resample_inside_mask(
         The map in float32 and the voxels that count.
     source, target : Grid
         Where the map lies, and where it should.
+    method : {"linear", "nearest"}, default="linear"
+        "nearest" takes the value of the nearest voxel, for labels; its mask is the same.
 
     Returns
     -------
@@ -37,8 +62,12 @@ def resample_inside_mask(
         return np.where(mask, values, np.float32(0)), mask.copy()
     weight = mask.astype(np.float32)
     weighted = np.where(mask, values, np.float32(0))
+    if method == "nearest":
+        inside = resample_mask(mask, source, target)
+        nearest, present = (_nearest(array, source, target) for array in (weighted, weight))
+        return nearest * inside, inside & (present > 0)
     if not source.axis_aligned:
-        weighted, weight, source = _straighten(weighted, weight, source)
+        (weighted, weight), source = _straighten([weighted, weight], source)
     total = _separable(weighted, source, target)
     coverage = _separable(weight, source, target)
     inside = coverage >= 0.5
@@ -89,14 +118,16 @@ def _axis_weights(
     return result
 
 
-def _straighten(
-    weighted: np.ndarray, weight: np.ndarray, source: Grid
-) -> tuple[np.ndarray, np.ndarray, Grid]:
-    """Bring an oblique volume to an axis-aligned grid of its own voxel size."""
+def _straighten(arrays: list[np.ndarray], source: Grid) -> tuple[list[np.ndarray], Grid]:
+    """Bring oblique volumes to an axis-aligned grid of their own voxel size."""
     straight = source.with_voxel_size(float(source.voxel_size.min()))
     to_source = np.linalg.inv(source.matrix) @ straight.matrix
-    weighted, weight = (
-        affine_transform(array, to_source, output_shape=straight.shape, order=1)
-        for array in (weighted, weight)
-    )
-    return weighted, weight, straight
+    return [
+        affine_transform(array, to_source, output_shape=straight.shape, order=1) for array in arrays
+    ], straight
+
+
+def _nearest(volume: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
+    """Take the value of the nearest source voxel; zero outside the field of view."""
+    to_source = np.linalg.inv(source.matrix) @ target.matrix
+    return affine_transform(volume, to_source, output_shape=target.shape, order=0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from joblib import Parallel, delayed
@@ -11,12 +11,20 @@ from tqdm.auto import tqdm
 
 from ..exceptions import DataError
 from ._cache import MapCache
+from ._image_files import absent_file, describe
 from ._opening import is_path
-from ._reading import MapReader, describe
+from ._reading import MapReader
 
 _MAX_LISTED = 8
 
-Units = dict[str, str]
+
+class Found(NamedTuple):
+    """What reading a row found, without its voxels."""
+
+    key: str | None
+    units: dict[str, str]
+    quality: dict[str, float]
+    written: bool
 
 
 def read_rows(
@@ -26,7 +34,7 @@ def read_rows(
     *,
     n_jobs: int | None = None,
     verbose: int = 0,
-) -> tuple[tuple[str | None, ...], list[Units]]:
+) -> list[Found]:
     """Read every row that the cache lacks.
 
     Parameters
@@ -44,10 +52,8 @@ def read_rows(
 
     Returns
     -------
-    keys : tuple of (str or None)
-        Cache key of each row, None for rows that are not cached.
-    units : list of dict
-        Unit found on disk for each column of each row.
+    found : list of Found
+        Cache key (None for rows that are not cached), units and quality of each row.
 
     Raises
     ------
@@ -66,16 +72,18 @@ def read_rows(
             f"{len(problems)} of {len(rows)} rows cannot be loaded:\n"
             + _bullets(str(problem) for problem in problems)
         )
-    return tuple(key for key, _ in results), [units for _, units in results]
+    if cache is not None and any(result.written for result in results):
+        cache.keep_within_limit()
+    return results
 
 
-def refuse_mixed_units(files: pd.DataFrame, units: list[Units]) -> None:
+def refuse_mixed_units(files: pd.DataFrame, found: list[Found]) -> None:
     """Raise if some files of a column are in Pa and others in kPa, naming them."""
     for column in files.columns:
         by_unit: dict[str, list[str]] = {}
-        for source, found in zip(files[column], units, strict=True):
-            if column in found:
-                by_unit.setdefault(found[column], []).append(describe(source))
+        for source, row in zip(files[column], found, strict=True):
+            if column in row.units:
+                by_unit.setdefault(row.units[column], []).append(describe(source))
         if len(by_unit) > 1:
             fewest = min(by_unit, key=lambda unit: len(by_unit[unit]))
             counts = ", ".join(f"{len(names)} in {unit}" for unit, names in sorted(by_unit.items()))
@@ -87,33 +95,40 @@ def refuse_mixed_units(files: pd.DataFrame, units: list[Units]) -> None:
             )
 
 
-def summarise_units(units: list[Units]) -> Units:
+def summarise_units(found: list[Found]) -> dict[str, str]:
     """Return the one unit of each column, or "mixed"."""
     seen: dict[str, set[str]] = {}
-    for found in units:
-        for column, unit in found.items():
+    for row in found:
+        for column, unit in row.units.items():
             seen.setdefault(column, set()).add(unit)
     return {column: kinds.pop() if len(kinds) == 1 else "mixed" for column, kinds in seen.items()}
 
 
-def _read_row(
-    row: tuple[Any, ...], reader: MapReader, cache: MapCache | None
-) -> tuple[str | None, Units] | DataError:
+def quality_table(participants: pd.Index, found: list[Found]) -> pd.DataFrame:
+    """Return a row per participant with volume, outliers, gaps and units."""
+    rows = [
+        {**row.quality, **{f"unit_{column}": unit for column, unit in row.units.items()}}
+        for row in found
+    ]
+    return pd.DataFrame(rows, index=participants)
+
+
+def _read_row(row: tuple[Any, ...], reader: MapReader, cache: MapCache | None) -> Found | DataError:
     """Read one row into the cache; errors are returned, so that all rows are tried."""
     try:
         if cache is None or not all(is_path(source) for source in row):
-            return None, reader.read(row).units
+            sample = reader.read(row)
+            return Found(None, sample.units, sample.quality, written=False)
         try:
             key = cache.key(row, reader)
         except FileNotFoundError as error:
-            raise DataError(
-                f"There is no file {error.filename}. Correct the path, or leave this row out."
-            ) from error
-        sample = cache.get(key)
-        if sample is None:
-            sample = reader.read(row)
-            cache.put(key, sample)
-        return key, sample.units
+            raise absent_file(error.filename) from error
+        kept = cache.get(key)
+        if kept is not None:
+            return Found(key, kept.units, kept.quality, written=False)
+        sample = reader.read(row)
+        cache.put(key, sample)
+        return Found(key, sample.units, sample.quality, written=True)
     except DataError as error:
         return error
 

@@ -80,9 +80,8 @@ class FileSource:
             return self.reader.read(self.rows[row]).data
         # verified when the array was made; here once per epoch, so read without the checksum
         kept = self.cache.get(key, verify=False)
-        if kept is None:
+        if kept is None:  # pruned meanwhile; writing it again would outgrow the limit
             kept = self.reader.read(self.rows[row])
-            self.cache.put(key, kept)
         return kept.data
 
     def take(self, rows: np.ndarray) -> FileSource:

@@ -1,6 +1,9 @@
 """The cache: read once, never stale, never half-written, never trusted when damaged."""
 
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -108,3 +111,86 @@ def test_images_in_memory_are_not_cached(people, tmp_path):
     MapLoader(cache=tmp_path / "kept").fit(images)
     assert MapCache(tmp_path / "kept").get("00") is None
     assert not (tmp_path / "kept").exists()
+
+
+def test_the_store_stays_within_its_limit_and_keeps_what_was_used_last(people, tmp_path):
+    cache = MapCache(tmp_path / "kept")
+    load(people.iloc[:10], cache.folder)
+    for age, entry in enumerate(cache.entries()):
+        os.utime(entry.path, (1000 + age, 1000 + age))
+    oldest = [entry.key for entry in cache.entries()][:4]
+    load(people.iloc[:3], cache.folder)  # marks three as used
+    total = sum(entry.n_bytes for entry in cache.entries())
+    gone = cache.prune(int(total * 0.6))
+    assert len(gone) == 4
+    assert len(set(oldest) & {entry.key for entry in gone}) >= 1
+    assert len(cache.entries()) == 6
+
+
+def test_writing_beyond_the_limit_prunes(people, tmp_path, monkeypatch):
+    load(people.iloc[:6], tmp_path / "kept")
+    one = MapCache(tmp_path / "kept").entries()[0].n_bytes
+    monkeypatch.setenv("MRESKLEARN_CACHE_GB", str(one * 8.5 / 1e9))
+    whole = load(people, tmp_path / "kept")
+    assert len(entries(tmp_path / "kept")) == 8
+    np.testing.assert_array_equal(whole, load(people, None))
+    monkeypatch.setenv("MRESKLEARN_CACHE_GB", "much")
+    with pytest.raises(ValueError, match="'much' is no number of gigabytes"):
+        load(people, tmp_path / "other")
+
+
+def test_a_look_at_the_store_is_no_use_of_it(people, tmp_path):
+    load(people.iloc[:3], tmp_path / "kept")
+    cache = MapCache(tmp_path / "kept")
+    for entry in cache.entries():
+        os.utime(entry.path, (1000, 1000))
+    assert cache.verify() == []
+    assert {entry.last_used for entry in cache.entries()} == {1000}
+
+
+def test_abandoned_parts_are_swept_and_fresh_ones_stay(people, tmp_path):
+    load(people.iloc[:3], tmp_path / "kept")
+    folder = entries(tmp_path / "kept")[0].parent
+    old, fresh = folder / "a.part", folder / "b.part"
+    for path in (old, fresh):
+        path.write_bytes(b"half")
+    os.utime(old, (1000, 1000))
+    MapCache(tmp_path / "kept").prune(10**12)
+    assert not old.exists()
+    assert fresh.exists()
+
+
+KILLED = """
+import os, signal, sys
+import pandas as pd
+from mresklearn import MapLoader
+from mresklearn.maps import _cache
+put, count = _cache.MapCache.put, [0]
+save = _cache.save_file
+def dying_save(tensors, path, metadata):
+    count[0] += 1
+    save(tensors, path, metadata=metadata)
+    if count[0] == int(sys.argv[3]):
+        with open(path, "r+b") as handle:
+            handle.truncate(os.path.getsize(path) // 2)
+        os.kill(os.getpid(), signal.SIGKILL)
+_cache.save_file = dying_save
+X = pd.read_pickle(sys.argv[1])
+MapLoader(maps=["stiffness"], cache=sys.argv[2], n_jobs=1).fit(X)
+"""
+
+
+def test_two_kills_while_caching_leave_the_result_of_a_clean_run(people, tmp_path):
+    """kill -9 in the middle of a write, twice; then a clean run gives identical maps."""
+    people.to_pickle(tmp_path / "people.pickle")
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "people.pickle"), str(tmp_path / "s")]
+    for number in ("5", "9"):
+        run = subprocess.run([*command, number], check=False)
+        assert run.returncode == -signal.SIGKILL
+    assert len(entries(tmp_path / "s")) == 4 + 8
+    assert MapCache(tmp_path / "s").verify() == []
+    loader = MapLoader(maps=["stiffness"], cache=tmp_path / "s")
+    resumed = np.asarray(loader.fit_transform(people))
+    clean = np.asarray(MapLoader(maps=["stiffness"], cache=None).fit_transform(people))
+    np.testing.assert_array_equal(resumed, clean)
+    assert len(entries(tmp_path / "s")) == 24

@@ -55,7 +55,10 @@ def test_an_unclear_unit_is_refused_and_can_be_stated(write_map):
 
 @pytest.mark.parametrize(
     ("units", "message"),
-    [({"mu": "Pa"}, "names column 'mu'"), ({"stiffness": "psi"}, "can be 'Pa' or 'kPa'")],
+    [
+        ({"mu": "Pa"}, r"units names \['mu'\], but the maps are"),
+        ({"stiffness": "psi"}, "can be 'Pa' or 'kPa'"),
+    ],
 )
 def test_impossible_units_are_refused(people, units, message):
     with pytest.raises(ValueError, match=message):
