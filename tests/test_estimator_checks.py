@@ -1,18 +1,30 @@
 """scikit-learn's checks and ours, over every public estimator; none is expected to fail."""
 
+import nibabel as nib
+import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import mresklearn
-from mresklearn import ContrastiveEncoder, MapLoader, MapMasker, MapScaler
+from mresklearn import (
+    ContrastiveEncoder,
+    MapLoader,
+    MapMasker,
+    MapScaler,
+    RegionAverager,
+    RegionCropper,
+)
 from mresklearn.utils.estimator_checks import (
     check_map_estimator,
     expected_failed_checks,
     parametrize_with_map_checks,
 )
 
+# for maps these need a label image, which test_map_checks_with_labels gives them
+LABELLED = [RegionAverager(), RegionCropper()]
 INSTANCES = [
+    *LABELLED,
     MapLoader(),
     MapScaler(),
     MapMasker(),
@@ -21,6 +33,10 @@ INSTANCES = [
 VARIANTS = [
     ContrastiveEncoder(max_epochs=3, width=2, early_stopping=True, validation_fraction=0.3),
     MapMasker(coverage=1.0, fill=0.0),
+]
+LABELLED_VARIANTS = [
+    RegionAverager(statistics=("median", "std", "coverage"), missing="nan"),
+    RegionCropper(region=[1, 2], margin=1, mask=False),
 ]
 
 
@@ -39,8 +55,26 @@ def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
-@parametrize_with_map_checks(INSTANCES + VARIANTS)
+@parametrize_with_map_checks(INSTANCES[len(LABELLED) :] + VARIANTS)
 def test_map_checks(estimator, check):
+    check(type(estimator).__name__, estimator)
+
+
+@pytest.fixture(scope="module")
+def labels(tmp_path_factory):
+    """Path of a label image with two regions, on the grid of the maps of our checks."""
+    data = np.zeros((8, 8, 8), np.int16)
+    data[1:4, 2:6, 2:6], data[4:7, 2:6, 2:6] = 1, 2
+    path = tmp_path_factory.mktemp("atlas") / "labels.nii.gz"
+    nib.Nifti1Image(data, np.diag([4.0, 4, 4, 1])).to_filename(path)
+    return str(path)
+
+
+@parametrize_with_map_checks(LABELLED + LABELLED_VARIANTS)
+def test_map_checks_with_labels(estimator, check, labels):
+    estimator.set_params(labels=labels)
+    if isinstance(estimator, RegionCropper) and estimator.region is None:
+        estimator.set_params(region=["region1"])
     check(type(estimator).__name__, estimator)
 
 

@@ -100,7 +100,11 @@ def fitted_numbers(estimator):
         del learned["history_"], learned["net_"]  # times differ; the weights are compared instead
         learned.update(estimator.net_.module_.state_dict())
     return {
-        key: np.asarray(value).tobytes() if hasattr(value, "__array__") else repr(value)
+        key: value.to_csv()
+        if isinstance(value, pd.DataFrame)
+        else np.asarray(value).tobytes()
+        if hasattr(value, "__array__")
+        else repr(value)
         for key, value in learned.items()
     }
 

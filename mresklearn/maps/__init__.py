@@ -3,6 +3,17 @@
 from ._loader import MapLoader
 from ._map_array import MapArray
 from ._masker import MapMasker
+from ._region_averager import RegionAverager
+from ._region_cropper import RegionCropper
 from ._scaler import MapScaler
+from ._structures import FREESURFER_STRUCTURES
 
-__all__ = ["MapArray", "MapLoader", "MapMasker", "MapScaler"]
+__all__ = [
+    "FREESURFER_STRUCTURES",
+    "MapArray",
+    "MapLoader",
+    "MapMasker",
+    "MapScaler",
+    "RegionAverager",
+    "RegionCropper",
+]

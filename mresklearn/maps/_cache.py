@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import tempfile
 import time
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -86,24 +88,31 @@ class MapCache:
         """Return where the entry of a key lives."""
         return self.folder / key[:2] / f"{key}{_SUFFIX}"
 
-    def get(self, key: str, *, verify: bool = True) -> Sample | None:
-        """Return the sample of a key, or None if it is absent or damaged.
-
-        `verify` compares the checksum and marks the entry as used.
-        """
-        path = self.path(key)
+    def get(self, key: str) -> Sample | None:
+        """Return the sample of a key as it lies, or None if there is none to read."""
         try:
-            with safe_open(path, framework="np") as entry:
-                about = entry.metadata() or {}
-                data = entry.get_tensor("maps")
-            if not verify:
-                return Sample(data)
-            if about.get("checksum") != array_digest(data):
-                return None
-            os.utime(path)
+            voxels, bits, about = self._open(key)
+            return Sample(_unpack(voxels, bits, about), **_findings(about))
         except (OSError, SafetensorError):
             return None
-        return Sample(data, json.loads(about["units"]), json.loads(about["quality"]))
+
+    def check(self, key: str) -> dict[str, dict] | None:
+        """Return units and quality of a whole entry, or None if it is absent or damaged.
+
+        The entry counts as used.
+        """
+        try:
+            voxels, bits, about = self._open(key)
+            if about.get("checksum") != _checksum(voxels, bits):
+                return None
+            os.utime(self.path(key))
+        except (OSError, SafetensorError):
+            return None
+        return _findings(about)
+
+    def _open(self, key: str) -> tuple[np.ndarray, np.ndarray, dict[str, str]]:
+        with safe_open(self.path(key), framework="np") as entry:
+            return entry.get_tensor("voxels"), entry.get_tensor("mask"), entry.metadata() or {}
 
     def put(self, key: str, sample: Sample) -> None:
         """Store a sample in one atomic move."""
@@ -111,13 +120,17 @@ class MapCache:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=_PART_SUFFIX)
         os.close(handle)
+        brain = np.any(sample.data != 0, axis=0)
+        # safetensors stores the memory as it lies, so it must lie in order
+        voxels, bits = np.ascontiguousarray(sample.data[:, brain]), np.packbits(brain)
         about = {
-            "checksum": array_digest(sample.data),
+            "checksum": _checksum(voxels, bits),
+            "shape": json.dumps(sample.data.shape),
             "units": json.dumps(sample.units),
             "quality": json.dumps(sample.quality),
         }
         try:
-            save_file({"maps": np.ascontiguousarray(sample.data)}, temporary, metadata=about)
+            save_file({"voxels": voxels, "mask": bits}, temporary, metadata=about)
             os.replace(temporary, path)
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
@@ -139,7 +152,7 @@ class MapCache:
         damaged = []
         for entry in self.entries():
             used = entry.last_used
-            if self.get(entry.key) is None:
+            if self.check(entry.key) is None:
                 damaged.append(entry)
             else:
                 os.utime(entry.path, (used, used))  # a look is no use
@@ -184,9 +197,23 @@ class MapCache:
                 continue
 
 
-def array_digest(array: np.ndarray) -> str:
-    """Return a checksum of an array's bytes."""
-    return hashlib.blake2b(np.ascontiguousarray(array).data, digest_size=16).hexdigest()
+def _checksum(voxels: np.ndarray, bits: np.ndarray) -> str:
+    """Return a checksum that any flipped bit changes."""
+    return f"{zlib.crc32(bits.data, zlib.crc32(voxels.data)):08x}"
+
+
+def _findings(about: dict[str, str]) -> dict[str, dict]:
+    return {"units": json.loads(about["units"]), "quality": json.loads(about["quality"])}
+
+
+def _unpack(voxels: np.ndarray, bits: np.ndarray, about: dict[str, str]) -> np.ndarray:
+    """Return the maps with their background; a file holds brain voxels only, a quarter of all."""
+    shape = json.loads(about["shape"])
+    brain = np.unpackbits(bits, count=math.prod(shape[1:])).view(bool).reshape(shape[1:])
+    data = np.zeros(shape, np.float32)
+    for channel, values in zip(data, voxels, strict=True):
+        channel[brain] = values
+    return data
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:

@@ -38,6 +38,8 @@ class MapArray:
         One line per source row, such as site and sex. It rides along with every slice.
     steps : tuple of callable, default=()
         Functions of one sample, applied after reading.
+    spatial_shape : tuple of three int or None, default=None
+        x, y and z of a sample after all steps, if they crop it; None means those of the source.
 
     Attributes
     ----------
@@ -71,6 +73,7 @@ class MapArray:
         participants: Any = None,
         metadata: pd.DataFrame | None = None,
         steps: tuple[Step, ...] = (),
+        spatial_shape: tuple[int, ...] | None = None,
     ) -> None:
         n_rows = source.shape[0]
         if len(channels) != source.shape[1]:
@@ -86,6 +89,7 @@ class MapArray:
         )
         self._metadata = metadata
         self._steps = steps
+        self._spatial_shape = source.shape[2:] if spatial_shape is None else tuple(spatial_shape)
 
     @classmethod
     def from_array(
@@ -133,7 +137,7 @@ class MapArray:
     @property
     def shape(self) -> tuple[int, ...]:
         """(n, channels, x, y, z)."""
-        return (len(self._rows), *self._source.shape[1:])
+        return (len(self._rows), len(self.channels), *self._spatial_shape)
 
     @property
     def size(self) -> int:
@@ -155,20 +159,34 @@ class MapArray:
         """Metadata of each row, or None."""
         return None if self._metadata is None else self._metadata.iloc[self._rows]
 
-    def with_step(self, step: Step) -> MapArray:
+    def with_step(
+        self,
+        step: Step,
+        *,
+        spatial_shape: tuple[int, ...] | None = None,
+        grid: Grid | None = None,
+    ) -> MapArray:
         """Return the same rows with one more function applied to each sample on reading.
 
         Parameters
         ----------
         step : callable
             Takes and returns a (channels, x, y, z) float32 array; background must stay zero.
+        spatial_shape : tuple of three int or None, default=None
+            x, y and z of what the step returns, if it differs from what it takes.
+        grid : Grid or None, default=None
+            Grid of what the step returns, where `spatial_shape` is given.
 
         Returns
         -------
         maps : MapArray
             A new array; this one is unchanged.
         """
-        return self._like(self._rows, (*self._steps, step))
+        maps = self._like(self._rows)
+        maps._steps = (*self._steps, step)
+        if spatial_shape is not None:
+            maps._spatial_shape, maps.grid = tuple(spatial_shape), grid
+        return maps
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -186,7 +204,7 @@ class MapArray:
             key = np.asarray(key)
             if key.size == 0:
                 key = key.astype(int)
-        return self._like(self._rows[key], self._steps)
+        return self._like(self._rows[key])
 
     def __iter__(self) -> Iterator[np.ndarray]:
         return (self._read(int(row)) for row in self._rows)
@@ -221,7 +239,7 @@ class MapArray:
             sample = step(sample)
         return sample
 
-    def _like(self, rows: np.ndarray, steps: tuple[Step, ...]) -> MapArray:
+    def _like(self, rows: np.ndarray) -> MapArray:
         return MapArray(
             self._source,
             rows,
@@ -229,7 +247,8 @@ class MapArray:
             grid=self.grid,
             participants=self._participants,
             metadata=self._metadata,
-            steps=steps,
+            steps=self._steps,
+            spatial_shape=self._spatial_shape,
         )
 
 

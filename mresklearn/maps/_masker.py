@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
+from ._keep import split_kept, with_kept
 from ._map_array import MapArray, inside
 from ._validation import check_maps
 
@@ -26,6 +28,9 @@ class MapMasker(TransformerMixin, BaseEstimator):
         Value of voxels outside a person's own brain: the mean of that voxel over the training
         people who have it, or a constant. With zeros, coverage itself becomes a feature, which on
         pooled studies predicts the study.
+    keep : sequence of str, default=()
+        Metadata columns, such as ``("site", "sex")``, to hand on after the voxels for steps that
+        need them. The output is then a DataFrame.
 
     Attributes
     ----------
@@ -38,9 +43,15 @@ class MapMasker(TransformerMixin, BaseEstimator):
     n_features_in_ : int
         Number of channels (maps) or columns (2-D features).
 
+    Raises
+    ------
+    MissingMetadataError
+        If a column of `keep` does not come with the rows.
+
     See Also
     --------
     MapScaler : Standardise maps over brain voxels first.
+    RegionAverager : Brain regions instead of voxels.
 
     Notes
     -----
@@ -62,11 +73,15 @@ class MapMasker(TransformerMixin, BaseEstimator):
     _parameter_constraints: dict = {
         "coverage": [Interval(Real, 0, 1, closed="right")],
         "fill": [Real, str],
+        "keep": [list, tuple],
     }
 
-    def __init__(self, *, coverage: float = 0.8, fill: Any = "mean") -> None:
+    def __init__(
+        self, *, coverage: float = 0.8, fill: Any = "mean", keep: Sequence[str] = ()
+    ) -> None:
         self.coverage = coverage
         self.fill = fill
+        self.keep = keep
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(self, X: Any, y: Any = None) -> MapMasker:
@@ -86,6 +101,7 @@ class MapMasker(TransformerMixin, BaseEstimator):
         """
         if isinstance(self.fill, str) and self.fill != "mean":
             raise ValueError(f"fill must be 'mean' or a number, got {self.fill!r}.")
+        X, _ = split_kept(X, self.keep)
         maps = check_maps(self, X, reset=True)
         self._n_columns = self.n_features_in_
         if not isinstance(maps, MapArray):
@@ -108,7 +124,7 @@ class MapMasker(TransformerMixin, BaseEstimator):
         self._n_columns = self.fill_.size
         return self
 
-    def transform(self, X: Any) -> np.ndarray:
+    def transform(self, X: Any) -> Any:
         """Return the voxels of each person.
 
         Parameters
@@ -118,21 +134,23 @@ class MapMasker(TransformerMixin, BaseEstimator):
 
         Returns
         -------
-        voxels : ndarray of shape (n, channels * voxels), float32
-            All voxels of the first channel, then of the next.
+        voxels : ndarray of shape (n, channels * voxels), float32, or DataFrame with `keep`
+            All voxels of the first channel, then of the next. The DataFrame is indexed by
+            participant and has the kept columns after the voxels.
         """
         check_is_fitted(self, "sample_shape_")
+        X, kept = split_kept(X, self.keep)
         maps = check_maps(self, X, reset=False)
         if not isinstance(maps, MapArray):
-            return maps.astype(np.float32)
+            return with_kept(maps.astype(np.float32), self.get_feature_names_out, kept)
         voxels = np.empty((len(maps), self._n_columns), np.float32)
         for row, sample in zip(voxels, maps, strict=True):
             present = np.tile(inside(sample)[self.mask_], sample.shape[0])
             np.copyto(row, np.where(present, sample[:, self.mask_].ravel(), self.fill_))
-        return voxels
+        return with_kept(voxels, self.get_feature_names_out, kept)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return a name for each column: channel and voxel index.
+        """Return a name for each column: channel and voxel index, then the kept columns.
 
         Parameters
         ----------
@@ -146,18 +164,15 @@ class MapMasker(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self, "sample_shape_")
         if len(self.sample_shape_) == 1:
-            from sklearn.utils.validation import _check_feature_names_in
-
-            return _check_feature_names_in(self, input_features)
-        voxels = ["_".join(map(str, index)) for index in np.argwhere(self.mask_)]
-        return np.array(
-            [
+            names = list(_check_feature_names_in(self, input_features))
+        else:
+            voxels = ["_".join(map(str, index)) for index in np.argwhere(self.mask_)]
+            names = [
                 f"map{channel}_voxel{voxel}"
                 for channel in range(self.n_features_in_)
                 for voxel in voxels
-            ],
-            dtype=object,
-        )
+            ]
+        return np.array([*names, *self.keep], dtype=object)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -90,70 +90,85 @@ class MapReader:
     def read(self, row: tuple[Any, ...]) -> Sample:
         """Read, check, convert, mask and resample the files of one row."""
         names = dict(zip(self.columns, map(describe, row), strict=True))
-        volumes, units = self._load(row, names)
-        brain = tissue(volumes[self.mask_column][0])
-        brain_grid = volumes[self.mask_column][1]
-        inside = resample_mask(brain, brain_grid, self.grid)
+        volumes = dict(zip(self.columns, map(load_volume, row), strict=True))
+        for column, (_, grid) in volumes.items():
+            self._check_space(grid, names[column])
+        brain, brain_grid = tissue(volumes[self.mask_column][0]), volumes[self.mask_column][1]
+        coverage, inside = resample_mask(brain, brain_grid, self.grid)
         if not inside.any():
             raise DataError(
                 f"{names[self.mask_column]} has no positive voxel (all zeros or NaN), so it shows "
                 "no brain. Leave this row out or replace the file."
             )
+        units: dict[str, str] = {}
         quality = {"brain_ml": float(brain.sum() * brain_grid.voxel_size.prod() / 1000)}
         planes = []
         for channel in self.channels:
-            values, grid = self._channel(channel, volumes, names)
-            valid = np.isfinite(values)
-            valid &= brain if grid.same_as(brain_grid) else tissue(values)
             name = names.get(channel, channel)
-            values, quality[f"outliers_{channel}"] = self._limit(values, valid, channel, name)
-            method = dict(self.interpolation).get(channel, "linear")
-            plane, covered = resample_inside_mask(values, valid, grid, self.grid, method)
+            sources = dict(self.derived).get(channel, (channel,))
+            grid = self._common_grid(channel, sources, volumes, names)
+            mask = brain if grid.same_as(brain_grid) else tissue(volumes[sources[0]][0])
+            voxels = self._voxels(channel, sources, volumes, mask, names, units)
+            finite = np.isfinite(voxels)
+            if not finite.all():
+                mask, voxels = _keep(mask, finite), voxels[finite]
+            voxels, quality[f"outliers_{channel}"] = self._limit(voxels, channel, name)
+            values = np.zeros(grid.shape, np.float32)
+            values[mask] = voxels
+            plane, covered = resample_inside_mask(
+                values, mask, grid, self.grid,
+                method=dict(self.interpolation).get(channel, "linear"),
+                coverage=coverage if mask is brain else None,
+            )  # fmt: skip
             quality[f"missing_{channel}"] = _fill(plane, covered, inside, name)
             planes.append(plane)
         return Sample(np.stack(planes), units, quality)
 
-    def _load(
-        self, row: tuple[Any, ...], names: dict[str, str]
-    ) -> tuple[dict[str, tuple[np.ndarray, Grid]], dict[str, str]]:
-        """Return the volume of each column in its unit after loading, and the units found."""
-        volumes, units = {}, {}
-        for column, source in zip(self.columns, row, strict=True):
-            values, grid = load_volume(source)
-            self._check_space(grid, names[column])
-            if kind_of(column).unit == "kPa":
-                unit = dict(self.units).get(column) or detect_unit(values, names[column], column)
-                units[column] = unit
-                factor = PASCAL_PER_UNIT[unit] / PASCAL_PER_UNIT["kPa"]
-                values = values if factor == 1 else values * np.float32(factor)
-            volumes[column] = (values, grid)
-        return volumes, units
-
-    def _channel(
-        self, channel: str, volumes: dict[str, tuple[np.ndarray, Grid]], names: dict[str, str]
-    ) -> tuple[np.ndarray, Grid]:
-        if channel in volumes:
-            return volumes[channel]
-        columns = dict(self.derived)[channel]
-        (first, grid), (second, other) = (volumes[column] for column in columns)
-        if not grid.same_as(other):
+    def _common_grid(
+        self,
+        channel: str,
+        sources: tuple[str, ...],
+        volumes: dict[str, tuple[np.ndarray, Grid]],
+        names: dict[str, str],
+    ) -> Grid:
+        grids = [volumes[column][1] for column in sources]
+        if not grids[0].same_as(grids[-1]):
             raise DataError(
-                f"'{channel}' cannot be derived from {names[columns[0]]} and {names[columns[1]]}, "
-                f"which lie on different grids ({grid}; {other}). Resample one to the other first."
+                f"'{channel}' cannot be derived from {names[sources[0]]} and {names[sources[1]]}, "
+                f"which lie on different grids ({grids[0]}; {grids[1]}). Resample one first."
             )
-        return derive(channel, columns, (first, second)), grid
+        return grids[0]
 
-    def _limit(
-        self, values: np.ndarray, valid: np.ndarray, channel: str, name: str
-    ) -> tuple[np.ndarray, float]:
-        """Return values within the physical range, and the share of brain voxels outside it."""
+    def _voxels(
+        self,
+        channel: str,
+        sources: tuple[str, ...],
+        volumes: dict[str, tuple[np.ndarray, Grid]],
+        mask: np.ndarray,
+        names: dict[str, str],
+        units: dict[str, str],
+    ) -> np.ndarray:
+        """Return a channel at the mask voxels, in its unit after loading; note the units found."""
+        values = []
+        for column in sources:
+            voxels = volumes[column][0][mask]
+            if kind_of(column).unit == "kPa":
+                unit = dict(self.units).get(column) or detect_unit(voxels, names[column], column)
+                units[column] = unit
+                voxels *= np.float32(PASCAL_PER_UNIT[unit] / PASCAL_PER_UNIT["kPa"])
+            values.append(voxels)
+        if len(sources) == 1:
+            return values[0]
+        return derive(channel, (sources[0], sources[1]), (values[0], values[1]))
+
+    def _limit(self, voxels: np.ndarray, channel: str, name: str) -> tuple[np.ndarray, float]:
+        """Return voxels within the physical range, and the share that was outside it."""
         given = {column: (low, high) for column, low, high in self.limits}
         limits = given.get(channel, kind_of(channel).limits)
-        if limits is None or not valid.any():
-            return values, 0.0
+        if limits is None or not voxels.size:
+            return voxels, 0.0
         low, high = limits
-        outside = valid & ((values < low) | (values > high))
-        share = float(outside.sum() / valid.sum())
+        share = float(((voxels < low) | (voxels > high)).mean())
         if self.outliers == "refuse" and share > _MOST_OUTLIERS:
             raise DataError(
                 f"{name} ('{channel}') has {share:.1%} of its brain voxels outside {low:g} to "
@@ -161,9 +176,8 @@ class MapReader:
                 "MapLoader(limits=...), or accept clipping with outliers='clip'."
             )
         if share and self.outliers != "keep":
-            # a copy: the array may be that of an image in memory, or feed a derived channel
-            values = np.clip(values, low, high)
-        return values, share
+            voxels = np.clip(voxels, low, high)
+        return voxels, share
 
     def _check_space(self, grid: Grid, name: str) -> None:
         # one voxel of either grid: resampled copies of one template differ by up to that
@@ -182,11 +196,20 @@ class MapReader:
             )
 
 
+def _keep(mask: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """Return a mask without those of its voxels that are not kept."""
+    result = mask.copy()
+    result[mask] = kept
+    return result
+
+
 def _fill(plane: np.ndarray, covered: np.ndarray, inside: np.ndarray, name: str) -> float:
     """Cut a channel to the brain in place; brain voxels without a value get its mean.
 
     Returns the share of brain voxels without a value. The mean says least about them.
     """
+    if covered is inside or np.array_equal(covered, inside):
+        return 0.0
     missing = inside & ~covered
     n_missing, n_inside = int(missing.sum()), int(inside.sum())
     if n_missing == n_inside:

@@ -10,8 +10,8 @@ from scipy.ndimage import affine_transform
 from ._grid import Grid
 
 
-def resample_mask(mask: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
-    """Return the target voxels of which at least half lies in a mask.
+def resample_mask(mask: np.ndarray, source: Grid, target: Grid) -> tuple[np.ndarray, np.ndarray]:
+    """Return how much of each target voxel lies in a mask, and whether at least half does.
 
     Parameters
     ----------
@@ -22,19 +22,22 @@ def resample_mask(mask: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
 
     Returns
     -------
+    coverage : ndarray of shape `target.shape`, float32
+        Interpolated mask, from 0 to 1.
     inside : ndarray of shape `target.shape`, bool
         The resampled mask.
     """
-    if source.same_as(target):
-        return mask.copy()
-    weight = mask.astype(np.float32)
-    if not source.axis_aligned:
-        (weight,), source = _straighten([weight], source)
-    return _separable(weight, source, target) >= 0.5
+    coverage = _interpolate(mask.astype(np.float32), source, target)
+    return coverage, coverage >= 0.5
 
 
 def resample_inside_mask(
-    values: np.ndarray, mask: np.ndarray, source: Grid, target: Grid, method: str = "linear"
+    values: np.ndarray,
+    mask: np.ndarray,
+    source: Grid,
+    target: Grid,
+    method: str = "linear",
+    coverage: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Interpolate `values` over mask voxels only.
 
@@ -44,12 +47,16 @@ def resample_inside_mask(
 
     Parameters
     ----------
-    values, mask : ndarray of shape `source.shape`
-        The map in float32 and the voxels that count.
+    values : ndarray of shape `source.shape`, float32
+        The map, zero outside the mask.
+    mask : ndarray of shape `source.shape`, bool
+        The voxels that count.
     source, target : Grid
         Where the map lies, and where it should.
     method : {"linear", "nearest"}, default="linear"
         "nearest" takes the value of the nearest voxel, for labels; its mask is the same.
+    coverage : ndarray of shape `target.shape` or None, default=None
+        That of :func:`resample_mask`, where it is known already.
 
     Returns
     -------
@@ -59,27 +66,26 @@ def resample_inside_mask(
         The resampled mask.
     """
     if source.same_as(target):
-        return np.where(mask, values, np.float32(0)), mask.copy()
-    weight = mask.astype(np.float32)
-    weighted = np.where(mask, values, np.float32(0))
-    if method == "nearest":
-        inside = resample_mask(mask, source, target)
-        nearest, present = (_nearest(array, source, target) for array in (weighted, weight))
-        return nearest * inside, inside & (present > 0)
-    if not source.axis_aligned:
-        (weighted, weight), source = _straighten([weighted, weight], source)
-    total = _separable(weighted, source, target)
-    coverage = _separable(weight, source, target)
+        return values, mask
+    if coverage is None:
+        coverage, _ = resample_mask(mask, source, target)
     inside = coverage >= 0.5
+    if method == "nearest":
+        present = _nearest(mask.astype(np.float32), source, target) > 0
+        return _nearest(values, source, target) * inside, inside & present
     resampled = np.zeros(target.shape, np.float32)
-    np.divide(total, coverage, out=resampled, where=inside)
+    np.divide(_interpolate(values, source, target), coverage, out=resampled, where=inside)
     return resampled, inside
 
 
-def _separable(volume: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
-    """Apply one weight matrix along each axis."""
-    for axis in range(3):
-        weights = _axis_weights(
+def _interpolate(volume: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
+    """Apply one weight matrix along each axis, after straightening an oblique volume."""
+    if source.same_as(target):
+        return volume
+    if not source.axis_aligned:
+        volume, source = _straighten(volume, source)
+    along_x, along_y, along_z = (
+        _axis_weights(
             source.shape[axis],
             target.shape[axis],
             source.affine[axis][axis],
@@ -87,8 +93,11 @@ def _separable(volume: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
             target.affine[axis][axis],
             target.affine[axis][3],
         )
-        volume = np.moveaxis(np.tensordot(weights, volume, axes=(1, axis)), 0, axis)
-    return volume
+        for axis in range(3)
+    )
+    volume = np.matmul(along_y, np.matmul(volume, along_z.T))  # contiguous: no transposed copies
+    rows = along_x @ volume.reshape(source.shape[0], -1)
+    return rows.reshape(target.shape)
 
 
 @lru_cache(maxsize=64)
@@ -118,13 +127,11 @@ def _axis_weights(
     return result
 
 
-def _straighten(arrays: list[np.ndarray], source: Grid) -> tuple[list[np.ndarray], Grid]:
-    """Bring oblique volumes to an axis-aligned grid of their own voxel size."""
+def _straighten(volume: np.ndarray, source: Grid) -> tuple[np.ndarray, Grid]:
+    """Bring an oblique volume to an axis-aligned grid of its own voxel size."""
     straight = source.with_voxel_size(float(source.voxel_size.min()))
     to_source = np.linalg.inv(source.matrix) @ straight.matrix
-    return [
-        affine_transform(array, to_source, output_shape=straight.shape, order=1) for array in arrays
-    ], straight
+    return affine_transform(volume, to_source, output_shape=straight.shape, order=1), straight
 
 
 def _nearest(volume: np.ndarray, source: Grid, target: Grid) -> np.ndarray:

@@ -123,9 +123,9 @@ def _read_row(row: tuple[Any, ...], reader: MapReader, cache: MapCache | None) -
             key = cache.key(row, reader)
         except FileNotFoundError as error:
             raise absent_file(error.filename) from error
-        kept = cache.get(key)
+        kept = cache.check(key)
         if kept is not None:
-            return Found(key, kept.units, kept.quality, written=False)
+            return Found(key, kept["units"], kept["quality"], written=False)
         sample = reader.read(row)
         cache.put(key, sample)
         return Found(key, sample.units, sample.quality, written=True)

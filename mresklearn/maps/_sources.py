@@ -78,8 +78,7 @@ class FileSource:
         key = self.keys[row] if self.keys else None
         if self.cache is None or key is None:
             return self.reader.read(self.rows[row]).data
-        # verified when the array was made; here once per epoch, so read without the checksum
-        kept = self.cache.get(key, verify=False)
+        kept = self.cache.get(key)  # checked when the array was made
         if kept is None:  # pruned meanwhile; writing it again would outgrow the limit
             kept = self.reader.read(self.rows[row])
         return kept.data
