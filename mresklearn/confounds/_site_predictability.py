@@ -5,22 +5,13 @@ from numbers import Integral
 
 import numpy as np
 import pandas as pd
-from sklearn import config_context
-from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.compose import ColumnTransformer
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import recall_score
-from sklearn.model_selection import check_cv, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import SplineTransformer, StandardScaler
-from sklearn.svm import SVC
+from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, check_array, check_random_state
 
 from .._metadata import check_labels, name_rows
+from ._site_probe import balanced_accuracy, predict_site, scaled_views
 
 __all__ = ["site_predictability"]
-
-_AGE_COLUMNS = 6  # cubic B-splines on 5 knots are 7 functions that sum to one; one is left out
 
 
 def site_predictability(
@@ -47,8 +38,9 @@ def site_predictability(
         Number of folds (at least 2), each with the same share of every site, or any splitter or
         folds that hold out every row exactly once. A splitter gets the sites as ``y``.
     probe : {"linear", "rbf"}, default="linear"
-        Logistic regression, or a support vector machine with a Gaussian kernel, which also sees
-        curved and scale differences between sites. Both weight sites equally.
+        Linear discriminant with a shrunk covariance, or a support vector machine with a Gaussian
+        kernel, which also sees curved and scale differences between sites. Both weight sites
+        equally.
     random_state : int, RandomState instance or None, default=0
         Seed of the draw of the folds, where `cv` is an integer.
     n_jobs : int or None, default=None
@@ -102,15 +94,19 @@ def site_predictability(
     So features at BA = 1/K, where age differs by site, have lost age as well. Under the floor means
     that biology went with the site, or that the probe is too weak for the number of features.
 
-    The probe scales each feature to unit variance, reduces features that outnumber half of the
-    training rows to that many principal components, and fits with C = 1, all within the fold.
-    Beside X, the spline of age is scaled to the total variance of X, so that many features do not
+    The covariance of the linear probe is shrunk as in [2]_; the other probe has C = 1. Columns are
+    scaled one by one, as mixed units need, or together, which keeps the geometry of principal
+    components and embeddings, where small columns are noise: whichever reads more of the site from
+    a third of the training fold held out, since a probe with the wrong scaling would understate
+    the site. Beside X, the spline of age has the total variance of X, so that many features do not
     drown it. Folds are drawn by dealing the persons, shuffled within site, in turn.
 
     References
     ----------
     .. [1] Zhao, H., Tachet des Combes, R., Zhang, K., Gordon, G. J. (2019). On learning invariant
        representations for domain adaptation. ICML, PMLR 97, 7523-7532.
+    .. [2] Ledoit, O., Wolf, M. (2004). A well-conditioned estimator for large-dimensional
+       covariance matrices. Journal of Multivariate Analysis 88, 365-411.
 
     Examples
     --------
@@ -143,76 +139,23 @@ def site_predictability(
     )
     _check_persons_per_site(codes, names, persons)
     folds = _folds(cv, X, codes, persons, random_state, grouped=groups is not None)
-    predict = partial(_out_of_fold, probe=probe, codes=codes, folds=folds, n_jobs=n_jobs)
+    predict = partial(predict_site, probe, codes=codes, folds=folds, n_jobs=n_jobs)
 
-    predicted = predict(features=X)
+    views = scaled_views(X)
+    predicted = predict(views, None)
     age_floor = excess = np.nan
     if age is not None:
         age = _check_age(age, len(X))
-        age_floor = _balanced_accuracy(codes, predict(age=age))
-        excess = _balanced_accuracy(codes, predict(features=X, age=age)) - age_floor
+        age_floor = balanced_accuracy(codes, predict([], age))
+        excess = balanced_accuracy(codes, predict(views, age)) - age_floor
     return Bunch(
-        balanced_accuracy=_balanced_accuracy(codes, predicted),
+        balanced_accuracy=balanced_accuracy(codes, predicted),
         chance=1 / len(names),
         age_floor=age_floor,
         excess=excess,
-        fold_scores=np.array([_balanced_accuracy(codes[t], predicted[t]) for _, t in folds]),
+        fold_scores=np.array([balanced_accuracy(codes[t], predicted[t]) for _, t in folds]),
         n_sites=len(names),
     )
-
-
-def _out_of_fold(features=None, age=None, *, probe, codes, folds, n_jobs):
-    """Predict the site of every row by a probe that was fitted without its fold."""
-    table = np.column_stack([block for block in (features, age) if block is not None])
-    n_features = 0 if features is None else features.shape[1]
-    n_train = min(len(train) for train, _ in folds)
-    model = _probe(probe, n_features, n_train, with_age=age is not None)
-    with config_context(transform_output="default"):  # whatever frames the user asked for
-        return cross_val_predict(model, table, codes, cv=folds, n_jobs=n_jobs)
-
-
-class _PrincipalComponents(TransformerMixin, BaseEstimator):
-    """Leading principal components of standardized features.
-
-    scikit-learn's PCA divides by the total variance, which is zero for a collapsed embedding.
-    """
-
-    def __init__(self, n_components):
-        self.n_components = n_components
-
-    def fit(self, X, y=None):
-        self.components_ = np.linalg.svd(X, full_matrices=False)[2][: self.n_components]
-        return self
-
-    def transform(self, X):
-        return X @ self.components_.T
-
-
-def _probe(kind, n_features, n_train, *, with_age):
-    """Build the probe for a table of features and, `with_age`, the age as last column."""
-    blocks = []
-    if n_features:
-        scale = [StandardScaler()]
-        n_components = max(1, n_train // 2)
-        if n_features > n_components:
-            scale.append(_PrincipalComponents(n_components))
-        blocks.append(("features", make_pipeline(*scale), slice(0, n_features)))
-    if with_age:
-        # constant beyond the ages of training: a polynomial would run away there
-        spline = SplineTransformer(n_knots=5, extrapolation="constant", include_bias=False)
-        blocks.append(("age", make_pipeline(spline, StandardScaler()), [n_features]))
-    # equal total variance, or the kernel and the ridge penalty would hardly see the age
-    weights = {"age": max(1.0, np.sqrt(n_features / _AGE_COLUMNS))} if with_age else None
-    if kind == "linear":
-        classifier = LogisticRegression(C=1.0, class_weight="balanced", max_iter=10_000)
-    else:
-        classifier = SVC(kernel="rbf", C=1.0, class_weight="balanced")
-    return make_pipeline(ColumnTransformer(blocks, transformer_weights=weights), classifier)
-
-
-def _balanced_accuracy(true, predicted):
-    """Mean recall over the sites among `true`; any other site predicted counts as wrong."""
-    return float(recall_score(true, predicted, labels=np.unique(true), average="macro"))
 
 
 def _folds(cv, X, codes, persons, random_state, *, grouped):
