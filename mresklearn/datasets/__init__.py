@@ -6,6 +6,15 @@ Everything here returns a :class:`Cohort`, which holds paths and a checked parti
 from ._cohort import Cohort
 from ._load_cohort import load_cohort
 from ._mre134 import fetch_mre134
+from ._pool import pool_cohorts
+from ._pool_report import PoolingReport
 from ._simulation import make_mre_cohort
 
-__all__ = ["Cohort", "fetch_mre134", "load_cohort", "make_mre_cohort"]
+__all__ = [
+    "Cohort",
+    "PoolingReport",
+    "fetch_mre134",
+    "load_cohort",
+    "make_mre_cohort",
+    "pool_cohorts",
+]

@@ -6,7 +6,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote
 
+import nibabel as nib
+import numpy as np
 import pytest
+from synthetic import MNI_2MM_MIRRORED, brain
 
 # read before a test changes the environment
 REAL_DATA = os.environ.get("MRESKLEARN_DATA")
@@ -25,6 +28,39 @@ def make_study(tmp_path):
         return tmp_path
 
     return make
+
+
+@pytest.fixture
+def write_brain(tmp_path):
+    """Write a small random brain map; every call another brain, repeatable over runs."""
+    rng = np.random.default_rng(0)
+
+    def write(
+        name, *, mean=3.0, background=0.0, affine=MNI_2MM_MIRRORED, codes=(1, 1), shape=(12, 14, 10)
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        values = np.full(shape, background, np.float32)
+        inside = brain(shape)
+        values[inside] = mean * rng.uniform(0.8, 1.2, inside.sum())
+        image = nib.Nifti1Image(values, affine)
+        image.set_sform(affine, codes[0])
+        image.set_qform(affine, codes[1])
+        image.to_filename(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def write_pool(tmp_path):
+    """Write a pool file; returns its path."""
+
+    def write(text, name="pool.toml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        return tmp_path / name
+
+    return write
 
 
 class FileServer(ThreadingHTTPServer):
