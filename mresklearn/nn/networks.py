@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,17 +23,21 @@ def build_network(
 
     Parameters
     ----------
-    network : {"mlp", "resnet10"} or callable
-        ``"mlp"`` flattens its input; ``"resnet10"`` is the 3-D residual network of He et al.
-        (CVPR 2016) in its ten-layer form, from MONAI, with a first convolution of stride 2. A
-        callable takes (in_channels, sample_shape, width=...) and returns (module, n_features).
+    network : {"mlp", "resnet10", "resnet18", "resnet34", "densenet121", "sfcn"} or callable
+        ``"mlp"`` flattens its input. The residual networks (He et al., CVPR 2016) and the densely
+        connected one (Huang et al., CVPR 2017) are MONAI's, in three dimensions; the residual ones
+        begin with a convolution of stride 2. ``"sfcn"`` is the simple fully convolutional network
+        of Peng et al. (Medical Image Analysis 2021) up to its last pooling. A callable takes
+        (in_channels, sample_shape, width=...) and returns (module, n_features).
     in_channels : int
         Channels of a sample; columns for 2-D features.
     sample_shape : sequence of int
         Shape of one sample: (channels, x, y, z), or (features,).
     width : int, default=16
-        Channels of the first residual stage (the last has eight times as many), or an eighth of
-        the hidden units of the multilayer perceptron.
+        Channels of the first residual stage (the last has eight times as many), half of those of
+        the first layer of the SFCN, a quarter of those of the densely connected network, or an
+        eighth of the hidden units of the perceptron. 16 is the published
+        size of the SFCN and the densely connected network, 64 that of the residual ones.
 
     Returns
     -------
@@ -56,11 +61,16 @@ def build_network(
     """
     if callable(network):
         return network(in_channels, tuple(sample_shape), width=width)
-    if network not in _BUILDERS:
+    if network == "mlp":
+        return _build_mlp(in_channels, tuple(sample_shape), width=width)
+    if network not in _FOR_MAPS:
+        raise ValueError(f"network must be one of {NETWORKS} or callable, got {network!r}.")
+    if len(sample_shape) != 4:
         raise ValueError(
-            f"network must be one of {sorted(_BUILDERS)} or callable, got {network!r}."
+            f"network='{network}' needs maps of shape (channels, x, y, z), got "
+            f"{tuple(sample_shape)}. Use network='mlp' or 'auto' for 2-D features."
         )
-    return _BUILDERS[network](in_channels, tuple(sample_shape), width=width)
+    return _FOR_MAPS[network](in_channels, tuple(sample_shape), width=width)
 
 
 def _build_mlp(
@@ -78,20 +88,15 @@ def _build_mlp(
     return nn.Sequential(*layers), hidden
 
 
-def _build_resnet10(
-    in_channels: int, sample_shape: tuple[int, ...], *, width: int
+def _build_resnet(
+    in_channels: int, sample_shape: tuple[int, ...], *, width: int, layers: list[int]
 ) -> tuple[nn.Module, int]:
-    if len(sample_shape) != 4:
-        raise ValueError(
-            f"network='resnet10' needs maps of shape (channels, x, y, z), got {sample_shape}. "
-            "Use network='mlp' or 'auto' for 2-D features."
-        )
     from monai.networks.nets.resnet import ResNet, ResNetBlock
 
     planes = [width, 2 * width, 4 * width, 8 * width]
     trunk = ResNet(
         ResNetBlock,
-        layers=[1, 1, 1, 1],
+        layers=layers,
         block_inplanes=planes,
         spatial_dims=3,
         n_input_channels=in_channels,
@@ -102,7 +107,56 @@ def _build_resnet10(
     return trunk, planes[-1]
 
 
-_BUILDERS: dict[str, Builder] = {"mlp": _build_mlp, "resnet10": _build_resnet10}
+def _build_densenet121(
+    in_channels: int, sample_shape: tuple[int, ...], *, width: int
+) -> tuple[nn.Module, int]:
+    from monai.networks.nets.densenet import DenseNet
+
+    net = DenseNet(
+        spatial_dims=3,
+        in_channels=in_channels,
+        out_channels=1,
+        init_features=4 * width,
+        growth_rate=2 * width,
+        block_config=(6, 12, 24, 16),
+    )
+    head = net.class_layers
+    n_features = head.out.in_features
+    head.out = nn.Identity()
+    return net, n_features
+
+
+def _build_sfcn(
+    in_channels: int, sample_shape: tuple[int, ...], *, width: int
+) -> tuple[nn.Module, int]:
+    layers: list[nn.Module] = []
+    size = list(sample_shape[1:])
+    channels = in_channels
+    for planes in (2 * width, 4 * width, 8 * width, 16 * width, 16 * width):
+        # small maps run out of voxels before five halvings
+        halving = tuple(2 if edge > 1 else 1 for edge in size)
+        size = [edge // factor for edge, factor in zip(size, halving, strict=True)]
+        layers += [
+            nn.Conv3d(channels, planes, 3, padding=1),
+            nn.BatchNorm3d(planes),
+            nn.MaxPool3d(halving),
+            nn.ReLU(),
+        ]
+        channels = planes
+    n_features = 4 * width
+    layers += [nn.Conv3d(channels, n_features, 1), nn.BatchNorm3d(n_features), nn.ReLU()]
+    layers += [nn.AdaptiveAvgPool3d(1), nn.Flatten()]
+    return nn.Sequential(*layers), n_features
+
+
+_FOR_MAPS: dict[str, Builder] = {
+    "resnet10": partial(_build_resnet, layers=[1, 1, 1, 1]),
+    "resnet18": partial(_build_resnet, layers=[2, 2, 2, 2]),
+    "resnet34": partial(_build_resnet, layers=[3, 4, 6, 3]),
+    "densenet121": _build_densenet121,
+    "sfcn": _build_sfcn,
+}
+NETWORKS = ("mlp", *_FOR_MAPS)
 
 
 class ProjectionNetwork(nn.Module):

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mresklearn.nn import GaussianNoise, build_network
-from mresklearn.nn.networks import ProjectionNetwork
+from mresklearn.nn.networks import NETWORKS, ProjectionNetwork
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,31 @@ from mresklearn.nn.networks import ProjectionNetwork
 def test_a_trunk_returns_eight_times_its_width(network, shape, width):
     module, n_features = build_network(network, shape[0], shape, width=width)
     assert module(torch.zeros(3, *shape)).shape == (3, n_features) == (3, 8 * width)
+
+
+@pytest.mark.parametrize(("network", "n_features"), [("densenet121", 128), ("sfcn", 8)])
+@pytest.mark.parametrize("shape", [(1, 33, 35, 33), (2, 48, 40, 36)])
+def test_other_trunks_return_what_they_say(network, n_features, shape):
+    module, stated = build_network(network, shape[0], shape, width=2)
+    assert module(torch.zeros(2, *shape)).shape == (2, stated) == (2, n_features)
+
+
+@pytest.mark.parametrize(
+    ("network", "width", "parameters"),
+    [("resnet18", 64, 33_161_024), ("densenet121", 16, 11_242_624), ("sfcn", 16, 2_950_000)],
+)
+def test_trunks_have_the_published_size(network, width, parameters):
+    """33.2 M for ResNet-18, 11.2 M for DenseNet-121, about 3 M for SFCN (Peng et al. 2021)."""
+    module, _ = build_network(network, 1, (1, 45, 54, 45), width=width)
+    count = sum(parameter.numel() for parameter in module.parameters())
+    assert count == pytest.approx(parameters, rel=0.01)
+
+
+# MONAI's DenseNet halves its input five times, so it needs 32 voxels an axis
+@pytest.mark.parametrize("network", sorted({*NETWORKS} - {"densenet121"}))
+def test_small_maps_are_no_obstacle(network):
+    module, n_features = build_network(network, 1, (1, 6, 9, 5), width=2)
+    assert module(torch.randn(3, 1, 6, 9, 5)).shape == (3, n_features)
 
 
 def test_every_parameter_of_the_projection_network_gets_a_gradient():
