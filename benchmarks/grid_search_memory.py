@@ -25,7 +25,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 
 from mresklearn import ContrastiveEncoder, MapLoader, MapScaler, fetch_mre134
-from mresklearn.nn import GaussianNoise, contrastive_loss
+from mresklearn.nn import (
+    GaussianNoise,
+    RandomFlip,
+    RandomShift,
+    RandomViews,
+    contrastive_loss,
+)
 from mresklearn.nn.networks import ProjectionNetwork
 
 BATCH, WIDTH = 8, 4
@@ -53,7 +59,7 @@ def one_step(people: int, cache: str) -> None:
     optimizer = torch.optim.AdamW(model.parameters())
     for _ in range(2):
         batch = torch.from_numpy(np.asarray(maps))
-        views = GaussianNoise(0.1, 2)(batch)
+        views = RandomViews(2, (RandomShift(2), RandomFlip(0.5), GaussianNoise(0.1)))(batch)
         embeddings = model(views.flatten(0, 1)).view(BATCH, 2, -1)
         loss = contrastive_loss(embeddings, torch.from_numpy(age[:BATCH].astype("float32")))
         optimizer.zero_grad()

@@ -19,7 +19,13 @@ import torch
 from _results import store
 
 from mresklearn import ContrastiveEncoder, MapLoader, MapScaler, make_mre_cohort
-from mresklearn.nn import GaussianNoise, contrastive_loss
+from mresklearn.nn import (
+    GaussianNoise,
+    RandomFlip,
+    RandomShift,
+    RandomViews,
+    contrastive_loss,
+)
 from mresklearn.nn.networks import ProjectionNetwork
 
 
@@ -31,7 +37,8 @@ def bare_epochs(maps: torch.Tensor, age: torch.Tensor, encoder: ContrastiveEncod
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=encoder.lr, weight_decay=encoder.weight_decay
     )
-    draw_views = GaussianNoise(encoder.noise, encoder.n_views)
+    noise = (RandomShift(encoder.shift), RandomFlip(encoder.flip), GaussianNoise(encoder.noise))
+    draw_views = RandomViews(encoder.n_views, noise)
     model.train()
     seconds = []
     for _ in range(encoder.max_epochs):

@@ -11,16 +11,17 @@ import torch
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval
+from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..maps._validation import check_maps
 from ..nn.networks import ProjectionNetwork
-from ..nn.views import GaussianNoise
+from ..nn.views import GaussianNoise, RandomFlip, RandomShift, RandomViews
 from ..training._callbacks import ProgressBar, StopEarly
 from ..training._dataset import PeopleDataset
 from ..training._device import resolve_device
 from ..training._net import TrainingNet
 from ..training._randomness import StreamState, private_stream
+from ..training._schedule import SCHEDULES
 from ._inputs import check_age, resolve_site
 
 
@@ -40,7 +41,10 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         "embedding_dim": [Interval(Integral, 1, None, closed="left")],
         "n_views": [Interval(Integral, 1, None, closed="left")],
         "noise": [Interval(Real, 0, None, closed="left")],
+        "shift": [Interval(Integral, 0, None, closed="left")],
+        "flip": [Interval(Real, 0, 1, closed="both")],
         "lr": [Interval(Real, 0, None, closed="neither")],
+        "lr_schedule": [StrOptions(set(SCHEDULES))],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
@@ -57,7 +61,17 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
     def _objective(self) -> Any:
         """Return the function of embeddings, y and site that a batch is trained for."""
 
-    def _fit(self, X: Any, y: Any, site: Any, groups: Any, *, epochs: int, resume: bool) -> None:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        site: Any,
+        groups: Any,
+        *,
+        epochs: int,
+        resume: bool,
+        schedule: str,
+    ) -> None:
         """Train for `epochs`, from the start or from where the last call left."""
         resume = resume and hasattr(self, "net_")
         X = check_maps(self, X, reset=not resume)
@@ -72,7 +86,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         with private_stream(self.device_, self._stream) as stream:
             if not resume:
                 self.net_ = self._new_net().initialize()
-            self.net_.train(people, validation, epochs)
+            self.net_.train(people, validation, epochs, schedule)
         self._stream = stream
         self.history_ = [
             {key: value for key, value in epoch.items() if key != "batches"}
@@ -113,7 +127,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             module__sample_shape=tuple(self.sample_shape_),
             module__width=self.width,
             module__embedding_dim=self.embedding_dim,
-            views=GaussianNoise(self.noise, self.n_views),
+            views=self._views(),
             objective=self._objective(),
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=self.weight_decay,
@@ -125,6 +139,14 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             train_split=None,
             device=self.device_,
         )
+
+    def _views(self) -> RandomViews:
+        transforms: list[Any] = []
+        if len(self.sample_shape_) > 1:
+            transforms += [RandomShift(self.shift)] if self.shift else []
+            transforms += [RandomFlip(self.flip)] if self.flip else []
+        transforms += [GaussianNoise(self.noise)] if self.noise else []
+        return RandomViews(self.n_views, tuple(transforms))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

@@ -33,19 +33,27 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Width of the kernel, in years.
     temperature : float, default=0.1
         Divides the cosine similarities.
-    network : {"auto", "mlp", "resnet10"} or callable, default="auto"
-        Trunk; "auto" takes "resnet10" for maps and "mlp" for 2-D features. See
-        :func:`mresklearn.nn.build_network`.
+    network : str or callable, default="auto"
+        Trunk: "mlp", "resnet10", "resnet18", "resnet34", "densenet121", "sfcn" or one of your own,
+        see :func:`mresklearn.nn.build_network`. "auto" takes "resnet10" for maps and "mlp" for 2-D
+        features.
     width : int, default=16
         Channels of the first stage of the trunk.
     embedding_dim : int, default=64
         Columns of the embedding.
     n_views : int, default=2
-        Noisy views of each person in a batch.
+        Random views of each person in a batch.
     noise : float, default=0.1
         SD of the noise in brain voxels, in the unit of the input (SDs after `MapScaler`).
+    shift : int, default=2
+        Largest shift of a view along each axis, in voxels; maps only.
+    flip : float, default=0.5
+        Share of views that are mirrored left and right; maps only. 0 where sides matter.
     lr : float, default=1e-3
-        Learning rate of Adam.
+        Learning rate of Adam; its peak under a schedule.
+    lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
+        Course of the learning rate over a call of `fit`: up and down again, or level.
+        `partial_fit` always uses a level one.
     weight_decay : float, default=0.01
         Decoupled weight decay (AdamW).
     batch_size : int, default=32
@@ -60,7 +68,8 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     patience : int, default=5
         Epochs without improvement before stopping.
     warm_start : bool, default=False
-        A second `fit` goes on from the first, bit for bit as one longer fit.
+        A second `fit` goes on from the first; with ``lr_schedule="constant"``, bit for bit as one
+        longer fit.
     device : str, default="auto"
         "auto" takes a CUDA GPU where there is one.
     random_state : int, RandomState or None, default=None
@@ -141,7 +150,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         embedding_dim: int = 64,
         n_views: int = 2,
         noise: float = 0.1,
+        shift: int = 2,
+        flip: float = 0.5,
         lr: float = 1e-3,
+        lr_schedule: str = "one_cycle",
         weight_decay: float = 0.01,
         batch_size: int = 32,
         max_epochs: int = 30,
@@ -162,7 +174,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.embedding_dim = embedding_dim
         self.n_views = n_views
         self.noise = noise
+        self.shift = shift
+        self.flip = flip
         self.lr = lr
+        self.lr_schedule = lr_schedule
         self.weight_decay = weight_decay
         self.batch_size = batch_size
         self.max_epochs = max_epochs
@@ -194,7 +209,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self : ContrastiveEncoder
             The fitted encoder.
         """
-        self._fit(X, y, site, groups, epochs=self.max_epochs, resume=self.warm_start)
+        self._fit(
+            X, y, site, groups,
+            epochs=self.max_epochs, resume=self.warm_start, schedule=self.lr_schedule,
+        )  # fmt: skip
         return self
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -215,7 +233,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self : ContrastiveEncoder
             The encoder, one epoch older.
         """
-        self._fit(X, y, site, None, epochs=1, resume=True)
+        self._fit(X, y, site, None, epochs=1, resume=True, schedule="constant")
         return self
 
     def transform(self, X: Any) -> np.ndarray:

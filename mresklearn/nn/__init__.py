@@ -2,6 +2,24 @@
 
 from .losses import contrastive_loss
 from .networks import build_network
-from .views import GaussianNoise
+from .views import (
+    GaussianNoise,
+    RandomAffine,
+    RandomCutout,
+    RandomFlip,
+    RandomIntensity,
+    RandomShift,
+    RandomViews,
+)
 
-__all__ = ["GaussianNoise", "build_network", "contrastive_loss"]
+__all__ = [
+    "GaussianNoise",
+    "RandomAffine",
+    "RandomCutout",
+    "RandomFlip",
+    "RandomIntensity",
+    "RandomShift",
+    "RandomViews",
+    "build_network",
+    "contrastive_loss",
+]

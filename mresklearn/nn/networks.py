@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -120,8 +121,8 @@ def _build_densenet121(
         growth_rate=2 * width,
         block_config=(6, 12, 24, 16),
     )
-    head = net.class_layers
-    n_features = head.out.in_features
+    head: Any = net.class_layers
+    n_features = int(head.out.in_features)
     head.out = nn.Identity()
     return net, n_features
 

@@ -16,6 +16,7 @@ from ..exceptions import DeviceWarning
 from ._batches import EvenBatches
 from ._callbacks import EarlyStop
 from ._dataset import Batch, PeopleDataset, keep_batch
+from ._schedule import SCHEDULES
 
 
 class TrainingNet(NeuralNet):
@@ -39,10 +40,19 @@ class TrainingNet(NeuralNet):
         super().__init__(module, criterion=torch.nn.Identity, verbose=0, **kwargs)
 
     def train(
-        self, people: PeopleDataset, validation: PeopleDataset | None, epochs: int
+        self,
+        people: PeopleDataset,
+        validation: PeopleDataset | None,
+        epochs: int,
+        schedule: str = "constant",
     ) -> TrainingNet:
-        """Train `epochs` more epochs on `people`, watching `validation` where there is one."""
+        """Train `epochs` more epochs on `people`, watching `validation` where there is one.
+
+        `schedule` names the course of the learning rate over these epochs.
+        """
         self.train_split = None if validation is None else predefined_split(validation)
+        self._factor = SCHEDULES[schedule]
+        self._step, self._n_steps = 0, epochs * len(self.get_iterator(people, training=True))
         self.notify("on_train_begin", X=people, y=None)
         try:
             self.fit_loop(people, None, epochs=epochs)
@@ -62,6 +72,14 @@ class TrainingNet(NeuralNet):
         """Pass a batch through the network."""
         samples = x["X"] if isinstance(x, dict) else x
         return self.module_(samples.to(self.device))
+
+    def train_step(self, batch: Batch, **fit_params: Any) -> dict[str, torch.Tensor]:
+        """Set the learning rate of this step, then take it."""
+        factor = self._factor(self._step / max(1, self._n_steps - 1))
+        for group in self.optimizer_.param_groups:
+            group["lr"] = self.lr * factor
+        self._step += 1
+        return super().train_step(batch, **fit_params)
 
     def train_step_single(self, batch: Batch, **_: Any) -> dict[str, torch.Tensor]:
         """Compute the loss of a batch and its gradient."""

@@ -16,6 +16,7 @@ from sklearn.preprocessing import StandardScaler
 
 from mresklearn import ContrastiveEncoder, MapArray
 from mresklearn.exceptions import DeviceWarning
+from mresklearn.training._schedule import one_cycle
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +32,11 @@ def regions():
 
 def small(**parameters):
     return ContrastiveEncoder(**{"width": 4, "max_epochs": 4, "random_state": 0, **parameters})
+
+
+def steady(**parameters):
+    """A level learning rate, so that epochs are alike whoever counts them."""
+    return small(lr_schedule="constant", **parameters)
 
 
 @pytest.mark.parametrize("loss", ["exponential", "y_aware"])
@@ -83,9 +89,9 @@ def test_a_random_state_instance_is_used_and_moves_on(regions):
 
 
 def test_warm_start_partial_fit_and_one_long_fit_agree_bit_for_bit(regions):
-    long = small(max_epochs=6).fit(*regions)
-    warm = small(max_epochs=3, warm_start=True).fit(*regions).fit(*regions)
-    parts = small()
+    long = steady(max_epochs=6).fit(*regions)
+    warm = steady(max_epochs=3, warm_start=True).fit(*regions).fit(*regions)
+    parts = steady()
     for _ in range(6):
         parts.partial_fit(*regions)
     assert torch.equal(weights(long), weights(warm))
@@ -95,13 +101,30 @@ def test_warm_start_partial_fit_and_one_long_fit_agree_bit_for_bit(regions):
 
 @pytest.mark.parametrize("through", [pickle, joblib])
 def test_a_pickled_encoder_trains_on_as_if_it_had_never_stopped(regions, through, tmp_path):
-    long = small(max_epochs=6).fit(*regions)
-    half = small(max_epochs=3, warm_start=True).fit(*regions)
+    long = steady(max_epochs=6).fit(*regions)
+    half = steady(max_epochs=3, warm_start=True).fit(*regions)
     with open(tmp_path / "encoder", "wb") as handle:
         through.dump(half, handle)
     with open(tmp_path / "encoder", "rb") as handle:
         resumed = through.load(handle).fit(*regions)
     assert torch.equal(weights(long), weights(resumed))
+
+
+def test_the_learning_rate_goes_up_and_down_again():
+    factors = [one_cycle(step / 99) for step in range(100)]
+    assert factors[0] == pytest.approx(1 / 25)
+    assert max(factors) == pytest.approx(1, abs=0.01)
+    assert np.argmax(factors) == pytest.approx(30, abs=1)
+    assert factors[-1] == pytest.approx(1e-5)
+    assert (np.diff(factors[:30]) > 0).all()
+    assert (np.diff(factors[31:]) < 0).all()
+
+
+def test_a_fit_ends_at_the_end_of_its_schedule(regions):
+    encoder = small().fit(*regions)
+    assert encoder.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(1e-3 * 1e-5)
+    encoder.partial_fit(*regions)
+    assert encoder.net_.optimizer_.param_groups[0]["lr"] == pytest.approx(1e-3)
 
 
 def test_a_second_fit_without_warm_start_begins_anew(regions):
@@ -120,13 +143,13 @@ def test_changing_parameters_after_fit_changes_no_output(regions):
 
 
 def test_early_stopping_stops_and_keeps_the_best_weights(regions):
-    encoder = small(
+    encoder = steady(
         max_epochs=200, early_stopping=True, patience=3, validation_fraction=0.3, lr=0.01
     ).fit(*regions)
     losses = [epoch["valid_loss"] for epoch in encoder.history_]
     best = int(np.argmin(losses))
     assert encoder.n_epochs_ == best + 1 + 3 < 200
-    to_the_best = small(
+    to_the_best = steady(
         max_epochs=best + 1, early_stopping=True, patience=300, validation_fraction=0.3, lr=0.01
     ).fit(*regions)
     assert torch.equal(weights(encoder), weights(to_the_best))

@@ -3,7 +3,16 @@
 import pytest
 import torch
 
-from mresklearn.nn import GaussianNoise, build_network
+from mresklearn.nn import (
+    GaussianNoise,
+    RandomAffine,
+    RandomCutout,
+    RandomFlip,
+    RandomIntensity,
+    RandomShift,
+    RandomViews,
+    build_network,
+)
 from mresklearn.nn.networks import NETWORKS, ProjectionNetwork
 
 
@@ -71,23 +80,92 @@ def test_networks_name_what_they_cannot_do():
         build_network("resnet10", 3, (3,))
 
 
+def brain_batch(n=6, channels=2):
+    """A box of brain in a background of zeros."""
+    brain = torch.zeros(n, channels, 12, 12, 12)
+    values = torch.randn(n, channels, 6, 8, 4, generator=torch.Generator().manual_seed(0))
+    brain[:, :, 3:9, 2:10, 4:8] = values
+    return brain
+
+
 def test_noise_has_its_scale_and_leaves_background_and_input_alone():
-    brain = torch.zeros(6, 2, 12, 12, 12)
-    brain[..., 2:10] = torch.randn(6, 2, 12, 12, 8, generator=torch.Generator().manual_seed(0))
+    brain = brain_batch(40)
     before = brain.clone()
-    views = GaussianNoise(scale=0.3, n_views=3)(brain)
-    assert views.shape == (6, 3, 2, 12, 12, 12)
+    noisy = GaussianNoise(scale=0.3)(brain)
     assert torch.equal(brain, before)
-    assert (views[..., :2] == 0).all()
-    assert (views[..., 10:] == 0).all()
-    noise = (views - brain[:, None])[..., 2:10]
+    outside = before == 0
+    assert (noisy[outside] == 0).all()
+    noise = (noisy - before)[~outside]
     assert noise.std().item() == pytest.approx(0.3, rel=0.02)
     assert noise.mean().item() == pytest.approx(0.0, abs=0.01)
+
+
+def test_views_are_drawn_apart_and_keep_the_order_of_people():
+    brain = brain_batch()
+    views = RandomViews(3, (GaussianNoise(0.1),))(brain)
+    assert views.shape == (6, 3, 2, 12, 12, 12)
     assert not torch.equal(views[:, 0], views[:, 1])
-
-
-def test_no_noise_gives_equal_views():
+    assert (views - brain[:, None]).abs().max() < 1
     features = torch.randn(4, 3)
-    views = GaussianNoise(scale=0.0, n_views=2)(features)
-    assert torch.equal(views[:, 0], features)
-    assert torch.equal(views[:, 1], features)
+    plain = RandomViews(2)(features)
+    assert torch.equal(plain[:, 0], features)
+    assert torch.equal(plain[:, 1], features)
+
+
+def test_a_shift_moves_whole_maps_by_at_most_its_size():
+    brain = brain_batch(50)
+    moved = RandomShift(most=2)(brain)
+    shifts = set()
+    for before, after in zip(brain, moved, strict=True):
+        first = [
+            tuple((sample != 0).any(dim=0).nonzero().min(dim=0).values.tolist())
+            for sample in (before, after)
+        ]
+        shift = tuple(b - a for a, b in zip(*first, strict=True))
+        shifts.add(shift)
+        assert torch.equal(torch.roll(before, shift, dims=(1, 2, 3)), after)
+    assert len(shifts) > 20
+    assert {abs(step) for shift in shifts for step in shift} == {0, 1, 2}
+
+
+def test_what_is_shifted_out_is_lost_and_background_enters():
+    moved = RandomShift(most=3)(torch.ones(60, 1, 6, 6, 6))
+    sizes = {int(sample.sum()) for sample in moved}
+    assert max(sizes) <= 216
+    assert min(sizes) >= 27
+    assert len(sizes) > 3
+
+
+def test_a_flip_mirrors_left_and_right_alone():
+    brain = brain_batch(200, channels=1)
+    mirrored = RandomFlip(probability=0.5)(brain)
+    flipped = torch.tensor([not torch.equal(a, b) for a, b in zip(brain, mirrored, strict=True)])
+    assert 70 < flipped.sum() < 130
+    assert torch.equal(mirrored[flipped], brain[flipped].flip(2))
+
+
+def test_an_affine_of_nothing_is_the_map_and_a_turn_keeps_a_constant_constant():
+    brain = brain_batch()
+    torch.testing.assert_close(RandomAffine(degrees=0, scale=0)(brain), brain, atol=1e-5, rtol=1e-5)
+    constant = (brain != 0).float() * 2.5
+    turned = RandomAffine(degrees=20)(constant)
+    assert set(turned.unique().round(decimals=4).tolist()) == {0.0, 2.5}
+    assert not torch.equal(turned, constant)
+
+
+def test_a_cutout_blanks_one_cube():
+    cut = RandomCutout(share=0.25, probability=0.5)(torch.ones(100, 1, 12, 12, 12))
+    blank = (cut == 0).flatten(1).sum(dim=1)
+    assert set(blank.tolist()) == {0, 27}
+    assert 30 < (blank > 0).sum() < 70
+
+
+def test_intensity_scales_each_channel_by_one_factor():
+    brain = brain_batch() + 3 * (brain_batch() != 0)
+    scaled = RandomIntensity(spread=0.2)(brain)
+    inside = brain != 0
+    ratio = torch.where(inside, scaled / brain, torch.nan)
+    factors = ratio.flatten(2).nanmean(dim=2)
+    assert ((factors > 0.8) & (factors < 1.2)).all()
+    assert factors.unique().numel() == 12
+    assert (scaled[~inside] == 0).all()

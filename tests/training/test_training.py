@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mresklearn import MapArray
 from mresklearn.nn.networks import ProjectionNetwork
-from mresklearn.nn.views import GaussianNoise
+from mresklearn.nn.views import GaussianNoise, RandomViews
 from mresklearn.training._batches import EvenBatches
 from mresklearn.training._dataset import PeopleDataset
 from mresklearn.training._device import resolve_device
@@ -62,7 +62,7 @@ def new_net(objective, n_features, epochs=2, **parameters):
         module__sample_shape=(n_features,),
         module__width=2,
         module__embedding_dim=3,
-        views=GaussianNoise(0.1, 2),
+        views=RandomViews(2, (GaussianNoise(0.1),)),
         objective=objective,
         optimizer=torch.optim.AdamW,
         batch_size=8,
