@@ -26,6 +26,8 @@ _HOME = {
     "site_predictability": "confounds",
     "ContrastiveEncoder": "estimators",
     "LeaveOneSiteOut": "model_selection",
+    "load": "persistence",
+    "save": "persistence",
     "StratifiedSiteKFold": "model_selection",
 }
 

@@ -18,9 +18,10 @@ from ..nn.networks import ProjectionNetwork
 from ..nn.views import GaussianNoise, RandomFlip, RandomShift, RandomViews
 from ..training._callbacks import ProgressBar, StopEarly
 from ..training._dataset import PeopleDataset
-from ..training._device import resolve_device
+from ..training._device import resolve_device, warn_of_device
 from ..training._net import TrainingNet
 from ..training._randomness import StreamState, private_stream
+from ..training._saved import network_state, restore_network
 from ..training._schedule import SCHEDULES
 from ._inputs import check_age, resolve_site
 
@@ -85,7 +86,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         people, validation = self._hold_out(people, groups)
         with private_stream(self.device_, self._stream) as stream:
             if not resume:
-                self.net_ = self._new_net().initialize()
+                self.net_ = self._new_net(self._module_settings()).initialize()
             self.net_.train(people, validation, epochs, schedule)
         self._stream = stream
         self.history_ = [
@@ -112,21 +113,26 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             )
         return people.subset(train), people.subset(held)
 
-    def _new_net(self) -> TrainingNet:
+    def _module_settings(self) -> dict[str, Any]:
         network = self.network
         if network == "auto":
             network = "mlp" if len(self.sample_shape_) == 1 else "resnet10"
+        return {
+            "network": network,
+            "in_channels": self.sample_shape_[0],
+            "sample_shape": tuple(self.sample_shape_),
+            "width": self.width,
+            "embedding_dim": self.embedding_dim,
+        }
+
+    def _new_net(self, module: dict[str, Any]) -> TrainingNet:
         callbacks = [("stop_early", StopEarly(self.patience))] if self.early_stopping else []
         if self.verbose:
             bar = ProgressBar(type(self).__name__, lines=self.verbose > 1)
             callbacks.append(("progress_bar", bar))
         return TrainingNet(
             ProjectionNetwork,
-            module__network=network,
-            module__in_channels=self.sample_shape_[0],
-            module__sample_shape=tuple(self.sample_shape_),
-            module__width=self.width,
-            module__embedding_dim=self.embedding_dim,
+            **{f"module__{name}": value for name, value in module.items()},
             views=self._views(),
             objective=self._objective(),
             optimizer=torch.optim.AdamW,
@@ -147,6 +153,23 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             transforms += [RandomFlip(self.flip)] if self.flip else []
         transforms += [GaussianNoise(self.noise)] if self.noise else []
         return RandomViews(self.n_views, tuple(transforms))
+
+    def _saved_attributes(self) -> dict[str, Any]:
+        """Return what `mresklearn.save` keeps: all attributes, the network as plain values."""
+        return {**vars(self), "net_": network_state(self.net_)}
+
+    def _restore_attributes(self, saved: dict[str, Any]) -> None:
+        """Become the estimator whose attributes were saved."""
+        state = saved["net_"]
+        self.__dict__.update({key: value for key, value in saved.items() if key != "net_"})
+        try:
+            resolve_device(self.device_)
+        except ValueError:
+            warn_of_device(self.device_, "cpu")
+            self.device_ = "cpu"
+        with private_stream(self.device_, 0):  # initial weights are drawn, and then replaced
+            self.net_ = self._new_net(state["module"]).initialize()
+        restore_network(self.net_, state)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)

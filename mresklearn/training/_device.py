@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
+
+from ..exceptions import DeviceWarning
 
 
 def resolve_device(device: str) -> str:
@@ -32,3 +36,13 @@ def resolve_device(device: str) -> str:
             f"device={device!r} is not available here ({error}). Use device='auto' or 'cpu'."
         ) from error
     return device
+
+
+def warn_of_device(trained_on: str, device: str) -> None:
+    """Warn that a model runs on another device than it was trained on."""
+    warnings.warn(
+        f"This model was trained on device '{trained_on}', which this machine does not have; it "
+        f"now runs on '{device}'. Predictions agree to rounding.",
+        DeviceWarning,
+        stacklevel=3,
+    )

@@ -12,10 +12,10 @@ from skorch.exceptions import DeviceWarning as SkorchDeviceWarning
 from skorch.helper import predefined_split
 from torch.utils.data import DataLoader
 
-from ..exceptions import DeviceWarning
 from ._batches import EvenBatches
 from ._callbacks import EarlyStop
 from ._dataset import Batch, PeopleDataset, keep_batch
+from ._device import warn_of_device
 from ._schedule import SCHEDULES
 
 
@@ -117,9 +117,4 @@ class TrainingNet(NeuralNet):
             super().__setstate__(state)
         self.device = str(self.device)
         if self.device != trained_on:
-            warnings.warn(
-                f"This model was trained on device '{trained_on}', which this machine does not "
-                f"have; it now runs on '{self.device}'. Predictions agree to rounding.",
-                DeviceWarning,
-                stacklevel=2,
-            )
+            warn_of_device(trained_on, self.device)

@@ -1,0 +1,90 @@
+"""Save a fitted model to a folder."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from importlib.metadata import version
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from safetensors.numpy import save_file
+from sklearn.utils.validation import check_is_fitted
+
+from ._encode import Encoder
+from ._format import ARRAYS_FILE, FORMAT, MODEL_FILE
+
+_PACKAGES = ("mresklearn", "scikit-learn", "numpy", "pandas", "torch")
+
+
+def save(model: Any, folder: str | PathLike[str], *, overwrite: bool = False) -> Path:
+    """Save a fitted model, a pipeline from files to brain age for instance, to one folder.
+
+    The folder holds ``model.json`` (every parameter and learned value, readable) and
+    ``arrays.safetensors`` (weights). No code is stored, so opening it is safe; use it to hand a
+    model to another group. Pickle and joblib work too, and keep what this refuses.
+
+    Parameters
+    ----------
+    model : estimator
+        A fitted estimator or pipeline of scikit-learn and mresklearn.
+    folder : path-like
+        Where to write; made with its parents.
+    overwrite : bool, default=False
+        Replace a model that is there.
+
+    Returns
+    -------
+    folder : Path
+        Where it was written.
+
+    Raises
+    ------
+    ValueError
+        If the model is not fitted, or holds something that can only be pickled (named).
+    FileExistsError
+        If the folder exists and `overwrite` is False.
+
+    See Also
+    --------
+    load : Open it, on this machine or another.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from sklearn.linear_model import Ridge
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from mresklearn import MapScaler, load, save
+    >>> X, age = np.random.default_rng(0).normal(size=(20, 3)), np.linspace(20, 80, 20)
+    >>> model = make_pipeline(MapScaler(), Ridge()).fit(X, age)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     opened = load(save(model, f"{folder}/brain_age"))
+    >>> bool((opened.predict(X) == model.predict(X)).all())
+    True
+    """
+    check_is_fitted(model)
+    folder = Path(folder)
+    if folder.exists() and not overwrite:
+        raise FileExistsError(
+            f"{folder} exists. Choose another folder, or replace it with overwrite=True."
+        )
+    encoder = Encoder()
+    record = {
+        "format": FORMAT,
+        "versions": {package: version(package) for package in _PACKAGES},
+        "model": encoder.encode(model, type(model).__name__.lower()),
+    }
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # written beside its place and moved, so that no half-written model is ever found
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
+        complete = Path(temporary) / "model"
+        complete.mkdir()
+        (complete / MODEL_FILE).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+        save_file(encoder.arrays, complete / ARRAYS_FILE)
+        if folder.exists():
+            shutil.move(folder, Path(temporary) / "old")
+        shutil.move(complete, folder)
+    return folder
