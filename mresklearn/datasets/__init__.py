@@ -6,8 +6,7 @@ Everything here returns a :class:`Cohort`, which holds paths and a checked parti
 from ._cohort import Cohort
 from ._load_cohort import load_cohort
 from ._mre134 import fetch_mre134
-from ._pool import pool_cohorts
-from ._pool_report import PoolingReport
+from ._pooling import PoolingReport, pool_cohorts
 from ._simulation import make_mre_cohort
 
 __all__ = [

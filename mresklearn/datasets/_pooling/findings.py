@@ -3,9 +3,9 @@
 import numpy as np
 import pandas as pd
 
-from ..maps._kinds import kind_of
-from ._messages import listing
-from ._pool_report import ALL, WARNING
+from ...maps._kinds import kind_of
+from .._messages import listing
+from .report import ALL, WARNING
 
 __all__ = ["pool_findings", "study_findings"]
 

@@ -7,10 +7,10 @@ import numpy as np
 from joblib import Parallel, delayed
 from tqdm import tqdm
 
-from ..exceptions import DataError
-from ..maps._image_files import load_volume, open_image
-from ..maps._kinds import detect_unit, kind_of
-from ..maps._tissue import tissue
+from ...exceptions import DataError
+from ...maps._image_files import load_volume, open_image
+from ...maps._kinds import detect_unit, kind_of
+from ...maps._tissue import tissue
 
 __all__ = ["MapSurvey", "survey_map", "survey_maps"]
 

@@ -2,8 +2,8 @@
 
 import difflib
 
-from ..maps._kinds import kind_of
-from ._messages import close_match, listing
+from ...maps._kinds import kind_of
+from .._messages import close_match, listing
 
 __all__ = ["HARMONISED", "MISSING_CODE", "check_study", "check_top"]
 

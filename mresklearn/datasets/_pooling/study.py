@@ -4,11 +4,10 @@ from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
-from ..exceptions import DataError
-from ..maps._kinds import kind_of
-from ._bids import read_bids
-from ._filenames import as_templates
-from ._load_cohort import (
+from ...exceptions import DataError
+from ...maps._kinds import kind_of
+from .._filenames import as_templates
+from .._load_cohort import (
     _check_rows,
     _dropped,
     _find_maps,
@@ -16,10 +15,11 @@ from ._load_cohort import (
     _names_in_file,
     _refuse,
 )
-from ._messages import close_match, listing
-from ._pool_keys import HARMONISED, MISSING_CODE
-from ._row_checks import as_ids
-from ._table import read_table, rename_columns
+from .._messages import close_match, listing
+from .._row_checks import as_ids
+from .._table import read_table, rename_columns
+from .bids import read_bids
+from .keys import HARMONISED, MISSING_CODE
 
 __all__ = ["StudyRows", "load_study"]
 

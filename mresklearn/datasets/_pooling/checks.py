@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from ..maps._kinds import kind_of
-from ._messages import listing
+from ...maps._kinds import kind_of
+from .._messages import listing
 
 __all__ = ["Twins", "find_copies", "find_look_alikes", "join_copies", "settle_units"]
 

@@ -4,9 +4,9 @@ import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..exceptions import DataError
-from ._messages import listing
-from ._pool_keys import check_study, check_top
+from ...exceptions import DataError
+from .._messages import listing
+from .keys import check_study, check_top
 
 __all__ = ["PoolFile", "StudyEntry", "read_pool_file"]
 

@@ -4,17 +4,17 @@ import json
 
 import pandas as pd
 
-from ..exceptions import DataError
-from ..maps._kinds import mask_kind
-from ._bids import USUAL_NAMES, bids_maps
-from ._cohort import Cohort
-from ._map_survey import survey_maps
-from ._messages import close_match, listing
-from ._pool_checks import find_copies, find_look_alikes, join_copies, settle_units
-from ._pool_file import read_pool_file
-from ._pool_findings import pool_findings, study_findings
-from ._pool_report import PoolingReport
-from ._pool_study import load_study
+from ...exceptions import DataError
+from ...maps._kinds import mask_kind
+from .._cohort import Cohort
+from .._messages import close_match, listing
+from .bids import USUAL_NAMES, bids_maps
+from .checks import find_copies, find_look_alikes, join_copies, settle_units
+from .file import read_pool_file
+from .findings import pool_findings, study_findings
+from .report import PoolingReport
+from .study import load_study
+from .survey import survey_maps
 
 __all__ = ["pool_cohorts"]
 

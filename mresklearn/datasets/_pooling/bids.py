@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..exceptions import DataError
-from ._messages import listing
-from ._table import Table, _typed, read_table
+from ...exceptions import DataError
+from .._messages import listing
+from .._table import Table, _typed, read_table
 
 __all__ = ["BidsSource", "bids_maps", "read_bids"]
 
