@@ -25,9 +25,12 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     Parameters
     ----------
-    loss : {"exponential", "y_aware"}, default="exponential"
-        Contrastive loss, see :func:`mresklearn.nn.contrastive_loss`.
-    kernel : {"rbf"} or callable, default="rbf"
+    loss : str, default="exponential"
+        Contrastive loss: "simclr", "supcon", "y_aware", "threshold", "exponential", "dynamic" or
+        "rank_n_contrast", in its exact formula; see :func:`mresklearn.nn.contrastive_loss`.
+        "dynamic" lets all people of the batch repel, as its schedule of neighbours is not wired
+        to the epochs yet, so it equals "exponential".
+    kernel : {"rbf", "cauchy", "laplace"} or callable, default="rbf"
         How positiveness falls with the difference of age.
     sigma : float, default=2.0
         Width of the kernel, in years.

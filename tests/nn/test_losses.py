@@ -1,4 +1,4 @@
-"""Contrastive losses against the formula in float64, and the properties that the formula has."""
+"""Contrastive losses against the formulas in float64, and the properties that they have."""
 
 import math
 
@@ -7,29 +7,16 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from loss_formulas import METHODS as EXPECTED_METHODS
+from loss_formulas import brute_force
 
 from mresklearn.nn import contrastive_loss
-from mresklearn.nn.kernels import pairwise_weights
-from mresklearn.nn.losses import METHODS, loss_of_similarities
+from mresklearn.nn.kernels import KERNELS, cauchy, pairwise_weights, rbf
+from mresklearn.nn.losses import METHODS, Recipe, loss_of_similarities
 
-
-def brute_force(embeddings, y, method, sigma, temperature):
-    """Loop over anchors and pairs in float64, straight from the docstring."""
-    n, views, d = embeddings.shape
-    z = np.asarray(embeddings, np.float64).reshape(n * views, d)
-    z = z / np.linalg.norm(z, axis=1, keepdims=True)
-    age = np.repeat(np.asarray(y, np.float64), views)
-    losses = []
-    for i in range(len(z)):
-        others = [j for j in range(len(z)) if j != i]
-        w = {j: math.exp(-((age[i] - age[j]) ** 2) / (2 * sigma**2)) for j in others}
-        s = {j: float(z[i] @ z[j]) / temperature for j in others}
-        factor = {j: 1 - w[j] if method == "exponential" else 1.0 for j in others}
-        denominator = sum(math.exp(s[j] * factor[j]) for j in others)
-        if sum(w.values()) == 0:
-            continue
-        losses.append(-sum(w[j] / sum(w.values()) * (s[j] - math.log(denominator)) for j in others))
-    return sum(losses) / len(losses) if losses else 0.0
+FORMULAS = ("exact", "published")
+every_method = pytest.mark.parametrize("method", METHODS)
+every_formula = pytest.mark.parametrize("formula", FORMULAS)
 
 
 def draw(seed, n=7, views=2, d=5):
@@ -44,48 +31,110 @@ def shuffled(z, y, seed=0):
     return z[order], y[order]
 
 
-@pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None, max_examples=40)
+def test_every_method_of_the_design_is_there():
+    assert set(METHODS) == set(EXPECTED_METHODS)
+
+
+@every_method
+@every_formula
+@settings(deadline=None, max_examples=25)
 @given(
     seed=st.integers(0, 10**6),
-    n=st.integers(2, 8),
+    n=st.integers(2, 7),
     views=st.integers(1, 3),
     sigma=st.floats(0.5, 20),
     temperature=st.floats(0.05, 2),
+    n_neighbours=st.none() | st.integers(1, 9),
+    selection=st.sampled_from(["similarity", "l1", "l2", "linf"]),
+    site_mask=st.sampled_from(["none", "none", "cross_site_positives", "within_site_negatives"]),
 )
-def test_loss_equals_brute_force(method, seed, n, views, sigma, temperature):
+def test_loss_equals_brute_force(method, formula, seed, n, views, **options):
     z, y = draw(seed, n, views)
-    loss = contrastive_loss(z, y, method=method, sigma=sigma, temperature=temperature)
-    expected = brute_force(z, y, method, sigma, temperature)
+    options["site"] = torch.arange(n) % 2
+    loss = contrastive_loss(z, y, method=method, formula=formula, **options)
+    expected = brute_force(z, y, method, formula, **options)
     assert loss.item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_equal_ages_and_ties(method):
-    z, _ = draw(1)
-    y = torch.tensor([30.0, 30, 30, 41, 41, 60, 60], dtype=torch.float64)
-    expected = brute_force(z, y, method, 2.0, 0.1)
-    assert contrastive_loss(z, y, method=method).item() == pytest.approx(expected, rel=1e-9)
+@every_method
+@every_formula
+@settings(deadline=None, max_examples=15)
+@given(seed=st.integers(0, 10**6), ages=st.lists(st.integers(30, 36), min_size=2, max_size=8))
+def test_equal_ages_and_ties(method, formula, seed, ages):
+    z, _ = draw(seed, len(ages))
+    y = torch.tensor(ages, dtype=torch.float64)
+    expected = brute_force(z, y, method, formula, temperature=0.05)
+    loss = contrastive_loss(z, y, method=method, formula=formula, temperature=0.05)
+    assert loss.item() == pytest.approx(expected, rel=1e-9, abs=1e-9)
 
 
-@pytest.mark.parametrize("method", METHODS)
-@settings(deadline=None, max_examples=25)
-@given(seed=st.integers(0, 10**6), shift=st.floats(-50, 50), scale=st.floats(0.2, 5))
-def test_invariances(method, seed, shift, scale):
+@pytest.mark.parametrize("method", ["threshold", "rank_n_contrast"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_equal_differences_of_decimal_ages_are_ties(method, dtype):
+    """31.2 - 30.1 and 30.1 - 29.0 differ in floating point, and so would the denominators."""
+    z, _ = draw(0, n=5, views=1)
+    tenths = torch.tensor([290, 301, 312, 345, 367])
+    whole = contrastive_loss(z, tenths, method=method, sigma=20.0)
+    decimal = contrastive_loss(z, tenths.to(dtype) / 10, method=method, sigma=2.0)
+    assert decimal.item() == pytest.approx(whole.item(), rel=1e-5)
+
+
+@every_method
+@every_formula
+@pytest.mark.parametrize("kernel", KERNELS)
+@settings(deadline=None, max_examples=5)
+@given(seed=st.integers(0, 10**6), shift=st.integers(-25, 25), scale=st.floats(0.2, 5))
+def test_invariances(method, formula, kernel, seed, shift, scale):
     z, y = draw(seed)
-    sigma = 3.0
 
-    def loss(z, y, sigma=sigma):
-        return contrastive_loss(z, y, method=method, sigma=sigma).item()
+    def loss(z, y, unit=1.0):
+        return contrastive_loss(
+            z, y, method=method, formula=formula, kernel=kernel, sigma=3.0 * unit, bin_width=unit
+        ).item()  # fmt: skip
 
     value = pytest.approx(loss(z, y), rel=1e-8, abs=1e-8)
     rotation = torch.linalg.qr(draw(seed + 1, 5, 1)[0].squeeze(1))[0]
     assert loss(*shuffled(z, y, seed)) == value, "order of people"
-    assert loss(z, y + shift) == value, "shift of age"
+    assert loss(z, y + shift) == value, "shift of age (by whole bins)"
     assert loss(z, -y) == value, "reflection of age"
-    assert loss(z, y * scale, sigma * scale) == value, "unit of age"
+    if (formula, kernel) != ("published", "cauchy"):  # whose sigma has no unit
+        assert loss(z, y * scale, scale) == value, "unit of age"
     assert loss(z @ rotation, y) == value, "rotation of the embedding"
-    assert loss(z * scale, y) == value, "scale of the embedding"
+    if method == "rank_n_contrast":
+        assert loss(z + shift, y) == value, "translation of the embedding"
+        assert loss(z, 7 - scale * y) == value, "any affine map of age"
+    else:
+        assert loss(z * scale, y) == value, "scale of the embedding"
+
+
+@every_method
+@every_formula
+def test_either_similarity_can_be_asked_for(method, formula):
+    z, y = draw(4)
+    options = {"method": method, "formula": formula}
+    cosine = contrastive_loss(z, y, similarity="cosine", **options)
+    torch.testing.assert_close(
+        contrastive_loss(3 * z, y, similarity="cosine", **options), cosine, rtol=1e-9, atol=1e-9
+    )
+    distance = contrastive_loss(z, y, similarity="neg_l2", **options)
+    torch.testing.assert_close(
+        contrastive_loss(z + 3, y, similarity="neg_l2", **options), distance, rtol=1e-9, atol=1e-9
+    )
+    own = {"rank_n_contrast": distance}.get(method, cosine)
+    assert contrastive_loss(z, y, **options) == own
+
+
+@every_method
+@every_formula
+def test_shift_of_similarities(method, formula):
+    """Only the exponential form sees it; published, the row maximum takes it away again."""
+    rng = np.random.default_rng(5)
+    similarity, shift = torch.from_numpy(rng.normal(size=(9, 9))) / 0.05, 7.0
+    weights = pairwise_weights(torch.from_numpy(rng.uniform(20, 30, 9)), "rbf", 3.0)
+    loss = loss_of_similarities(similarity, weights, method, formula=formula)
+    moved = loss_of_similarities(similarity + shift, weights, method, formula=formula)
+    sees_it = method in ("exponential", "dynamic") and formula == "exact"
+    assert (abs(moved - loss) > 0.1) == sees_it
 
 
 def test_gradients_by_similarity_are_those_of_the_formula():
@@ -102,72 +151,157 @@ def test_gradients_by_similarity_are_those_of_the_formula():
         torch.testing.assert_close(similarity.grad, expected.fill_diagonal_(0))
         if method == "exponential":
             assert similarity.grad[0, 1] < 0, "people of equal age are never repelled"
+        else:
+            rows = similarity.grad.sum(dim=1)
+            torch.testing.assert_close(rows, torch.zeros_like(rows))
 
 
-def test_y_aware_of_a_collapsed_embedding_is_log_of_the_others():
-    z = torch.ones(6, 2, 4, dtype=torch.float64)
-    y = torch.arange(6, dtype=torch.float64)
-    assert contrastive_loss(z, y, method="y_aware").item() == pytest.approx(math.log(11))
+@pytest.mark.parametrize("rank", ["farther", "not_nearer"])
+@pytest.mark.parametrize("spread", [3, 30, 900])  # the last is beyond plain sums in float64
+def test_ranked_gradients_are_those_of_the_plain_form(rank, spread):
+    """Ties, missing candidates and denominators without a term included."""
+    rng = np.random.default_rng(8)
+    y = torch.tensor([30.0, 30, 30, 33, 33, 36, 41, 41, 52, 60], dtype=torch.float64)
+    distance = (y[:, None] - y).abs()
+    candidates = torch.from_numpy(rng.random((10, 10)) < 0.5).fill_diagonal_(False)
+    candidates[2] = False
+    weights = rbf(distance, 8.0).fill_diagonal_(0)
+    farther, nearer = distance[:, None, :], distance[:, :, None]
+    inside = (farther > nearer) if rank == "farther" else (farther >= nearer)
+    inside = inside & candidates[:, None, :]
+    gradients = []
+    for plain in (True, False):
+        s = torch.from_numpy(np.random.default_rng(1).normal(size=(10, 10)) * spread)
+        s.requires_grad_()
+        if plain:
+            logs = s[:, None, :].masked_fill(~inside, -1e4).logsumexp(dim=2)
+            pairs = inside.any(dim=2) & (weights > 0)
+            anchors = torch.where(pairs, weights * (logs - s), 0).sum(1) / weights.sum(1)
+            loss = anchors.sum() / pairs.any(dim=1).sum()
+        else:
+            recipe = Recipe(denominator=rank)
+            loss = loss_of_similarities(
+                s, weights, recipe, candidates=candidates, distance=distance
+            )  # fmt: skip
+        loss.backward()
+        gradients.append(s.grad)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-10, atol=1e-12)
 
 
-def test_y_aware_with_a_narrow_kernel_is_simclr():
-    z, y = draw(5)
-    flat = torch.nn.functional.normalize(z.reshape(14, -1), dim=1)
-    logits = (flat @ flat.T / 0.1).fill_diagonal_(-torch.inf)
-    partner = torch.arange(14).reshape(7, 2).flip(1).reshape(-1)
-    simclr = torch.nn.functional.cross_entropy(logits, partner)
-    narrow = contrastive_loss(z, y, method="y_aware", sigma=1e-3)
-    assert narrow.item() == pytest.approx(simclr.item(), rel=1e-9)
+@every_method
+@every_formula
+@pytest.mark.parametrize("options", [{}, {"n_neighbours": 2}, {"temperature": 0.01}])
+def test_gradient_agrees_with_finite_differences(method, formula, options):
+    z, y = draw(11, n=4, views=2, d=3)
+    y[1] = y[0]
+
+    def loss(value):
+        return contrastive_loss(value, y, method=method, formula=formula, sigma=10.0, **options)
+
+    assert torch.autograd.gradcheck(loss, z.requires_grad_(), rtol=1e-3, atol=1e-4)
 
 
 def test_an_anchor_without_a_pair_is_left_out_and_gets_no_alignment():
     z, _ = draw(7, n=4, views=1)
     far = torch.tensor([20.0, 20.5, 500.0, 900.0], dtype=torch.float64)
-    loss = contrastive_loss(z, far, sigma=2.0)
-    assert loss.item() == pytest.approx(brute_force(z, far, "exponential", 2.0, 0.1), rel=1e-9)
+    for method in ("y_aware", "threshold", "exponential", "dynamic"):
+        loss = contrastive_loss(z, far, method=method)
+        assert loss.item() == pytest.approx(brute_force(z, far, method), rel=1e-9)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@every_method
+@every_formula
 @pytest.mark.parametrize("n", [1, 2])
-def test_no_pair_at_all_is_zero_with_zero_gradient(method, n):
+def test_no_pair_at_all_is_zero_with_zero_gradient(method, formula, n):
     z = torch.randn(n, 1, 4, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    loss = contrastive_loss(z, torch.tensor([0.0, 1e6])[:n], method=method)
+    loss = contrastive_loss(z, torch.tensor([0.0, 1e6])[:n], method=method, formula=formula)
     loss.backward()
     assert loss.item() == 0
     assert (z.grad == 0).all()
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_small_temperatures_and_equal_views_stay_finite(method):
+@pytest.mark.parametrize("formula", FORMULAS)
+def test_denominators_without_a_term_contribute_nothing(formula):
+    z, _ = draw(2, n=5)
+    z.requires_grad_()
+    loss = contrastive_loss(z, torch.full((5,), 40.0), method="threshold", formula=formula)
+    loss.backward()
+    assert loss == 0
+    assert (z.grad == 0).all()
+
+
+@every_method
+@every_formula
+@pytest.mark.parametrize("n_neighbours", [None, 3])
+def test_small_temperatures_and_equal_views_stay_finite(method, formula, n_neighbours):
     z = torch.randn(8, 1, 16, generator=torch.Generator().manual_seed(0)).repeat(1, 2, 1)
-    z.requires_grad_()
-    contrastive_loss(z, torch.linspace(20, 80, 8), method=method, temperature=0.01).backward()
-    assert torch.isfinite(z.grad).all()
+    y = torch.linspace(20, 80, 8)
+    options = {"method": method, "formula": formula, "temperature": 0.01}
+    single, double = z.clone().requires_grad_(), z.double().requires_grad_()
+    loss = contrastive_loss(single, y, n_neighbours=n_neighbours, **options)
+    loss.backward()
+    exact = contrastive_loss(double, y, n_neighbours=n_neighbours, **options)
+    exact.backward()
+    assert torch.isfinite(single.grad).all()
+    assert loss.item() == pytest.approx(exact.item(), rel=1e-4, abs=1e-3)
+    torch.testing.assert_close(single.grad.double(), double.grad, rtol=1e-2, atol=1e-3)
 
 
-def test_gradient_agrees_with_finite_differences():
-    z, y = draw(11, n=4, views=2, d=3)
-    z.requires_grad_()
-    for method in METHODS:
-        assert torch.autograd.gradcheck(
-            lambda value, method=method: contrastive_loss(value, y, method=method, sigma=10.0), z
-        )
+@every_method
+def test_half_precision_is_compared_in_single(method):
+    z, y = draw(3)
+    half = contrastive_loss(z.bfloat16(), y.float(), method=method)
+    assert half.dtype == torch.float32
+    expected = contrastive_loss(z.bfloat16().float(), y.float(), method=method)
+    assert half == expected
 
 
-def test_a_kernel_may_be_a_function():
+@every_method
+def test_a_diverged_embedding_is_not_hidden(method):
+    z, y = draw(3)
+    z[0, 0, 0] = torch.nan
+    assert contrastive_loss(z, y, method=method, n_neighbours=2).isnan()
+
+
+def test_a_kernel_may_be_a_function_and_then_ranks_by_weight():
     z, y = draw(2)
+    named = contrastive_loss(z, y, kernel="cauchy", sigma=9.0, method="threshold")
+    torch.testing.assert_close(
+        contrastive_loss(z, y, kernel=cauchy, sigma=9.0, method="threshold"), named
+    )
 
-    def cauchy(difference, sigma):
-        return 1 / (1 + (difference / sigma) ** 2)
+    def farther_is_nearer(difference, sigma):
+        return 1 - rbf(difference, sigma)
 
-    assert contrastive_loss(z, y, kernel=cauchy) != contrastive_loss(z, y)
+    reversed_ranks = contrastive_loss(z, y, kernel=farther_is_nearer, method="threshold")
+    assert math.isfinite(reversed_ranks)
+    assert reversed_ranks != named
+
+
+@every_method
+def test_positives_across_sites_need_two_sites(method):
+    z, y = draw(1)
+    options = {"method": method, "site_mask": "cross_site_positives"}
+    contrastive_loss(z, y, site=torch.arange(7) % 2, **options)
+    with pytest.raises(ValueError, match="no cross-site positive"):
+        contrastive_loss(z, y, site=torch.zeros(7), **options)
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"method": "triplet"}, "method must be one of"),
+        ({"formula": "paper"}, "formula must be"),
         ({"kernel": "box"}, "kernel must be one of"),
+        ({"similarity": "dot"}, "similarity must be"),
+        ({"selection": "age"}, "selection must be one of"),
+        ({"n_neighbours": 0}, "n_neighbours must be at least 1"),
+        ({"sigma": 0}, "sigma and temperature must be above 0"),
+        ({"temperature": 0}, "sigma and temperature must be above 0"),
+        ({"bin_width": -1}, "bin_width must be 0"),
+        ({"site_mask": "all"}, "site_mask must be one of"),
+        ({"site_mask": "within_site_negatives"}, "needs site"),
+        ({"site": torch.zeros(3)}, r"site must have shape \(7,\), got \(3,\)"),
         ({"y": torch.zeros(3)}, r"got \(7, 2, 5\) and \(3,\)"),
         ({"embeddings": torch.zeros(7, 5)}, r"shape \(n, views, d\)"),
     ],
@@ -177,3 +311,8 @@ def test_wrong_arguments_are_named(change, message):
     arguments = {"embeddings": z, "y": y, **change}
     with pytest.raises(ValueError, match=message):
         contrastive_loss(arguments.pop("embeddings"), arguments.pop("y"), **arguments)
+
+
+def test_wrong_choices_of_a_recipe_are_named():
+    with pytest.raises(ValueError, match="denominator must be one of"):
+        Recipe(denominator="nearer")
