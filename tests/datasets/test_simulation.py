@@ -1,4 +1,4 @@
-"""What was put into the simulated maps can be read out of them again."""
+"""The files and parameters of simulated cohorts: what is written, where, and what is refused."""
 
 import os
 import subprocess
@@ -9,188 +9,32 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from mresklearn.datasets import make_mre_cohort
-from mresklearn.datasets._simulation_model import draw_design, load_anatomy
-from mresklearn.datasets._simulation_parameters import PARAMETERS, REGIONS, parameter
+from mresklearn.datasets._simulation.anatomy import load_anatomy
+from mresklearn.datasets._simulation.parameters import REGIONS, read_effects
 from mresklearn.exceptions import DataError
 
 # coarse maps of few people suffice where no effect is measured
 SMALL = {"n_subjects": 6, "n_sites": 2, "voxel_size": 8, "random_state": 0}
+ALL_MAPS = ["stiffness", "damping_ratio", "t1"]
 
 
 def read(cohort, kind="stiffness"):
     return np.stack([nib.load(path).get_fdata(dtype=np.float32) for path in cohort.maps[kind]])
 
 
-def regional_mean(cohort, kind, region):
-    """Mean of every person over the covered voxels of a region."""
-    labels = np.asarray(nib.load(cohort.regions).dataobj)
-    values = read(cohort, kind)[:, labels == REGIONS.index(region) + 1]
-    return values.sum(axis=1) / (values > 0).sum(axis=1)
-
-
-def ordinary_least_squares(design, y):
-    """Coefficients and their standard errors."""
-    coefficients, (residual,), *_ = np.linalg.lstsq(design, y, rcond=None)
-    variance = residual / (len(y) - design.shape[1]) * np.linalg.inv(design.T @ design)
-    return coefficients, np.sqrt(np.diag(variance))
-
-
-def age_term(age):
-    """Years as the model counts them: more than one per year after 60."""
-    late = np.maximum(age - parameter("age_acceleration_from"), 0)
-    return age - parameter("age_reference") + parameter("age_acceleration") * late**2
-
-
-def correlation_ratio_squared(values, groups):
-    means = values.groupby(groups).transform("mean")
-    return means.var() / values.var()
-
-
 @pytest.fixture(scope="module")
 def cohort(tmp_path_factory):
     return make_mre_cohort(
-        n_subjects=150, n_sites=3, folder=tmp_path_factory.mktemp("cohort"), random_state=1
+        n_subjects=10,
+        n_sites=3,
+        maps=ALL_MAPS,
+        folder=tmp_path_factory.mktemp("cohort"),
+        repeat_share=0.3,
+        n_repeats=2,
+        random_state=1,
     )
-
-
-@pytest.fixture(scope="module")
-def design_columns(cohort):
-    """Intercept, age term, sex, and site against the first one."""
-    people = cohort.participants
-    sites = pd.get_dummies(people["site"], drop_first=True).to_numpy(float)
-    others = [np.ones(len(people)), age_term(people["age"]), people["sex"] == "M"]
-    return np.column_stack([*others, sites]).astype(float)
-
-
-# effects
-
-
-@pytest.mark.parametrize("region", ["white_matter", "cortex", "deep_grey"])
-def test_the_age_slope_of_stiffness_is_recovered(cohort, design_columns, region):
-    slope, error = (
-        values[1]
-        for values in ordinary_least_squares(
-            design_columns, regional_mean(cohort, "stiffness", region)
-        )
-    )
-    # tissue shares mix regions in a voxel, so the truth is the slope of the noiseless regional mean
-    own, _ = ordinary_least_squares(design_columns, cohort.truth[f"stiffness_{region}"])
-    expected = parameter("mean", "stiffness", region) * parameter("age_slope", "stiffness", region)
-    assert abs(slope - own[1]) < 3 * error
-    assert slope == pytest.approx(expected, rel=0.35)
-    assert slope < -5 * error
-
-
-def test_damping_does_not_change_with_age(cohort, design_columns):
-    slope, error = (
-        values[1]
-        for values in ordinary_least_squares(
-            design_columns, regional_mean(cohort, "damping_ratio", "white_matter")
-        )
-    )
-    assert abs(slope) < 3 * error
-
-
-@pytest.mark.parametrize("kind", ["stiffness", "damping_ratio"])
-@pytest.mark.parametrize("region", ["white_matter", "cortex"])
-def test_the_site_shift_is_recovered(cohort, design_columns, kind, region):
-    observed, error = ordinary_least_squares(design_columns, regional_mean(cohort, kind, region))
-    by_site = cohort.truth[f"{kind}_{region}_site"].groupby(cohort.participants["site"]).mean()
-    expected = by_site.to_numpy()[1:] - by_site.iloc[0]
-    # four standard errors of the regression: persons differ, and the texture does not average out
-    np.testing.assert_array_less(np.abs(observed[3:] - expected), 4 * error[3:])
-
-
-def test_sites_differ_more_in_damping_than_in_stiffness(cohort):
-    site = cohort.participants["site"]
-    share = {
-        kind: correlation_ratio_squared(
-            pd.Series(regional_mean(cohort, kind, "white_matter"), index=site.index), site
-        )
-        for kind in cohort.maps
-    }
-    # 0.70 and 0.06 in the public maps
-    assert share["damping_ratio"] > 0.4
-    assert share["stiffness"] < 0.25
-
-
-@pytest.mark.parametrize(("kind", "published"), [("stiffness", 0.162), ("damping_ratio", 0.298)])
-def test_young_adults_vary_as_in_the_public_maps(tmp_path, kind, published):
-    young = make_mre_cohort(
-        60, 5, folder=tmp_path / "x", maps=[kind], voxel_size=8, age_range=(18, 35), random_state=0
-    )
-    maps = read(young, kind)
-    maps = maps[:, (maps > 0).all(axis=0)]
-    variation = np.median(maps.std(axis=0) / maps.mean(axis=0))
-    # sites are drawn anew here: within a fifth of the published variation
-    assert variation == pytest.approx(published, rel=0.2)
-
-
-def test_observed_regional_means_follow_the_truth(cohort):
-    for kind, tolerance in (("stiffness", 0.15), ("damping_ratio", 0.02)):
-        truth = cohort.truth[f"{kind}_white_matter"] + cohort.truth[f"{kind}_white_matter_site"]
-        difference = regional_mean(cohort, kind, "white_matter") - truth
-        # about 150 independent patches of texture: 0.035 kPa and 0.005, and the cut slices
-        assert np.abs(difference).max() < tolerance
-        assert np.abs(difference.mean()) < tolerance / 10
-
-
-def test_without_site_effect_sites_are_alike(tmp_path):
-    none = make_mre_cohort(**SMALL | {"site_effect": 0, "folder": tmp_path / "none"})
-    assert (none.truth.filter(like="_site") == 0).all(axis=None)
-    assert none.truth["texture_fwhm"].nunique() == 1
-    # the field of view still varies by person, around the same height everywhere
-    bottom = none.truth["coverage_bottom"] - parameter("coverage_bottom")
-    assert np.abs(bottom).max() < 4 * parameter("person_bottom_sd")
-
-
-def test_site_effect_changes_the_site_part_alone(tmp_path):
-    once, twice = (
-        make_mre_cohort(**SMALL | {"site_effect": size, "folder": tmp_path / str(size)})
-        for size in (1, 2)
-    )
-    pd.testing.assert_frame_equal(once.participants, twice.participants)
-    sites = once.truth.filter(like="_site")
-    np.testing.assert_allclose(2 * sites, twice.truth[sites.columns], rtol=1e-6)
-    biology = ["stiffness_cortex", "damping_ratio_white_matter"]
-    pd.testing.assert_frame_equal(once.truth[biology], twice.truth[biology])
-
-
-def test_without_age_effect_stiffness_does_not_depend_on_age(tmp_path):
-    with_age, without = (
-        make_mre_cohort(**SMALL | {"age_effect": size, "folder": tmp_path / str(size)})
-        for size in (1, 0)
-    )
-    change = with_age.truth["stiffness_cortex"] - without.truth["stiffness_cortex"]
-    ages = with_age.participants["age"]
-    assert np.corrcoef(change, age_term(ages))[0, 1] < -0.999
-    assert np.array_equal(
-        with_age.truth["damping_ratio_cortex"], without.truth["damping_ratio_cortex"]
-    )
-
-
-@given(correlation=st.floats(0, 1), n_sites=st.integers(2, 8), seed=st.integers(0, 2**32))
-@settings(deadline=None, max_examples=10)
-def test_site_age_correlation_is_the_correlation_ratio(correlation, n_sites, seed):
-    people = draw_design(
-        np.random.default_rng(seed),
-        load_anatomy(8),
-        n_subjects=1000,
-        n_sites=n_sites,
-        age_range=(20, 80),
-        site_age_correlation=correlation,
-        site_effect=0,
-    ).participants
-    # the share of variance has a standard error of at most 0.03 with 1000 people
-    assert correlation_ratio_squared(people["age"], people["site"]) == pytest.approx(
-        correlation**2, abs=0.1
-    )
-    assert people["age"].between(20, 80).all()
-    assert people["site"].value_counts().agg(np.ptp) <= 1
 
 
 # files
@@ -207,7 +51,7 @@ def test_background_and_what_is_out_of_view_are_exactly_zero(cohort):
 
 
 def test_values_are_finite_and_in_kpa(cohort):
-    for kind, low, high in (("stiffness", 1, 5), ("damping_ratio", 0.05, 0.5)):
+    for kind, low, high in (("stiffness", 1, 5), ("damping_ratio", 0.05, 0.5), ("t1", 30, 150)):
         maps = read(cohort, kind)
         assert np.isfinite(maps).all()
         assert maps.min() == 0
@@ -216,10 +60,16 @@ def test_values_are_finite_and_in_kpa(cohort):
 
 def test_the_field_of_view_is_what_the_truth_says(cohort):
     affine = nib.load(cohort.regions).affine
-    for image, (_, truth) in zip(read(cohort)[:10], cohort.truth.iterrows(), strict=False):
-        height = affine[2, 3] + affine[2, 2] * np.flatnonzero(image.any(axis=(0, 1)))
+    for image, (_, truth) in zip(read(cohort), cohort.truth.iterrows(), strict=True):
+        _, y, z = affine[:3, :3] @ np.argwhere(image).T + affine[:3, 3:]
+        height = z - truth["coverage_tilt"] * (y + 20)
         assert height.min() >= truth["coverage_bottom"]
         assert height.max() <= truth["coverage_top"]
+
+
+def test_t1_covers_what_mre_misses(cohort):
+    brain = np.asarray(nib.load(cohort.regions).dataobj) > 0
+    assert (read(cohort, "t1") > 0).all(axis=0)[brain].all()
 
 
 def test_images_are_float32_in_mni_space(cohort):
@@ -237,7 +87,40 @@ def test_the_folder_says_that_its_maps_are_simulated(cohort):
     assert "Simulated" in (folder / "dataset_description.json").read_text()
     assert "not measurements" in cohort.description
     table = pd.read_csv(folder / "participants.tsv", sep="\t")
-    assert list(table.columns) == ["participant_id", "age", "sex", "site"]
+    expected = ["participant_id", "age", "sex", "site", "diagnosis", "person"]
+    assert list(table.columns) == expected
+    assert set(table["diagnosis"]) == {"CN"}
+
+
+def test_repeated_scans_have_ids_of_their_own_and_a_common_person(cohort):
+    people = cohort.participants
+    counts = people.groupby("person").size()
+    assert sorted(counts.unique()) == [1, 3]
+    assert (counts == 3).sum() == 3
+    person = counts[counts == 3].index[0]
+    rows = people[people["person"] == person]
+    assert list(rows.index) == [person, f"{person}_ses-2", f"{person}_ses-3"]
+    assert (rows.drop(columns="person").nunique() == 1).all()
+
+
+def test_every_region_is_labelled_at_every_voxel_size(cohort):
+    table = pd.read_csv(Path(cohort.regions).with_name("desc-regions_dseg.tsv"), sep="\t")
+    assert list(table["name"]) == list(cohort.region_names) == list(REGIONS)
+    for size in (4, 6, 8, 10):
+        assert set(load_anatomy(size).labels) == set(range(1, len(REGIONS) + 1))
+
+
+def test_site_effects_are_maps_on_the_same_grid(cohort):
+    assert list(cohort.site_effects.index) == sorted(cohort.participants["site"].unique())
+    assert list(cohort.site_effects.columns) == ALL_MAPS
+    labels = nib.load(cohort.regions)
+    for kind in ("stiffness", "damping_ratio"):
+        for site, path in cohort.site_effects[kind].items():
+            image = nib.load(path)
+            assert np.array_equal(image.affine, labels.affine)
+            putamen = np.asarray(labels.dataobj) == REGIONS.index("putamen") + 1
+            in_truth = cohort.truth[f"{kind}_putamen_site"][cohort.participants["site"] == site]
+            assert image.get_fdata()[putamen].mean() == pytest.approx(in_truth.iloc[0], abs=1e-4)
 
 
 def test_a_folder_that_is_not_empty_is_refused(tmp_path):
@@ -262,7 +145,10 @@ def test_the_temporary_folder_is_removed_at_exit():
 
 def test_a_seed_gives_the_same_files_whatever_the_number_of_threads(tmp_path):
     first, second = (
-        make_mre_cohort(**SMALL, folder=tmp_path / str(n_jobs), n_jobs=n_jobs) for n_jobs in (1, 3)
+        make_mre_cohort(
+            **SMALL, folder=tmp_path / str(n_jobs), n_jobs=n_jobs, maps=ALL_MAPS, repeat_share=0.5
+        )
+        for n_jobs in (1, 3)
     )
     pd.testing.assert_frame_equal(first.participants, second.participants)
     pd.testing.assert_frame_equal(first.truth, second.truth)
@@ -271,10 +157,21 @@ def test_a_seed_gives_the_same_files_whatever_the_number_of_threads(tmp_path):
 
 
 def test_a_map_does_not_depend_on_which_others_are_written(tmp_path):
-    both = make_mre_cohort(**SMALL, folder=tmp_path / "both")
+    both = make_mre_cohort(**SMALL, folder=tmp_path / "both", maps=ALL_MAPS)
     alone = make_mre_cohort(**SMALL, folder=tmp_path / "alone", maps=["damping_ratio"])
     assert list(alone.maps.columns) == ["damping_ratio"]
     assert np.array_equal(read(both, "damping_ratio"), read(alone, "damping_ratio"))
+    t1 = make_mre_cohort(**SMALL, folder=tmp_path / "t1", maps=["t1"])
+    assert np.array_equal(read(both, "t1"), read(t1, "t1"))
+
+
+def test_a_first_scan_does_not_depend_on_later_ones(tmp_path):
+    once = make_mre_cohort(**SMALL, folder=tmp_path / "once", maps=ALL_MAPS)
+    again = make_mre_cohort(**SMALL, folder=tmp_path / "again", maps=ALL_MAPS, repeat_share=1)
+    first = again.participants.index == again.participants["person"]
+    for kind in ALL_MAPS:
+        assert np.array_equal(read(once, kind), read(again, kind)[first])
+        assert not np.array_equal(read(again, kind)[first], read(again, kind)[~first])
 
 
 def test_another_seed_gives_other_people(tmp_path):
@@ -318,9 +215,11 @@ def test_verbose_shows_progress_and_silence_is_silent(tmp_path, capsys):
         ("n_subjects", 2.5),
         ("n_subjects", 1),
         ("n_sites", 0),
+        ("n_sites", [2, 3]),
+        ("n_sites", [6, 0]),
         ("maps", []),
         ("maps", "stiffness"),
-        ("maps", ["t1"]),
+        ("maps", ["t2"]),
         ("voxel_size", 3.5),
         ("voxel_size", 1),
         ("voxel_size", "4"),
@@ -328,6 +227,14 @@ def test_verbose_shows_progress_and_silence_is_silent(tmp_path, capsys):
         ("age_range", (-1, 20)),
         ("site_effect", -1),
         ("age_effect", float("nan")),
+        ("disease_effect", -1),
+        ("diagnoses", {"PD": 0.1}),
+        ("diagnoses", {"AD": 0.6, "MCI": 0.6}),
+        ("diagnoses", ["AD"]),
+        ("repeat_share", 2),
+        ("n_repeats", 0),
+        ("site_sex_correlation", -0.1),
+        ("site_diagnosis_correlation", 0.5),
         ("site_age_correlation", 1.5),
         ("random_state", -1),
     ],
@@ -341,9 +248,32 @@ def test_impossible_parameters_are_named(tmp_path, name, value):
 def test_entanglement_needs_two_sites():
     with pytest.raises(ValueError, match=r"site_age_correlation=0.5 needs at least two sites"):
         make_mre_cohort(4, 1, site_age_correlation=0.5)
+    with pytest.raises(ValueError, match=r"site_sex_correlation=0.5 needs at least two sites"):
+        make_mre_cohort(4, [4], site_sex_correlation=0.5)
+
+
+def test_too_few_old_people_for_the_patients_are_reported(tmp_path):
+    with pytest.raises(DataError, match=r"diagnoses asks for 3 patients.*raise age_range"):
+        make_mre_cohort(**SMALL, age_range=(20, 40), diagnoses={"AD": 0.5}, folder=tmp_path / "x")
+
+
+# the table
 
 
 def test_every_number_has_a_source_and_stands_once():
-    assert all(row.source and row.unit for row in PARAMETERS)
-    keys = [row[:3] for row in PARAMETERS]
-    assert len(keys) == len(set(keys))
+    table = read_effects()
+    assert (
+        table[["parameter", "map", "structure", "unit", "source", "verification"]]
+        .notna()
+        .all(axis=None)
+    )
+    assert not table.duplicated(["parameter", "map", "structure"]).any()
+    assert set(table["verification"]) == {
+        "assumed",
+        "computed_from_data",
+        "unverified",
+        "verified_abstract",
+    }
+    assumed = table["verification"] == "assumed"
+    assert table.loc[assumed, "source"].str.contains("assumed|calibrated").all()
+    assert not table["source"].str.contains(r"(?:^|\s)[/~]\w").any()
