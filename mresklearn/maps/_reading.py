@@ -102,8 +102,8 @@ class MapReader:
             )
         units: dict[str, str] = {}
         quality = {"brain_ml": float(brain.sum() * brain_grid.voxel_size.prod() / 1000)}
-        planes = []
-        for channel in self.channels:
+        data = np.zeros((len(self.channels), *self.grid.shape), np.float32)
+        for plane, channel in zip(data, self.channels, strict=True):
             name = names.get(channel, channel)
             sources = dict(self.derived).get(channel, (channel,))
             grid = self._common_grid(channel, sources, volumes, names)
@@ -113,16 +113,18 @@ class MapReader:
             if not finite.all():
                 mask, voxels = _keep(mask, finite), voxels[finite]
             voxels, quality[f"outliers_{channel}"] = self._limit(voxels, channel, name)
-            values = np.zeros(grid.shape, np.float32)
-            values[mask] = voxels
-            plane, covered = resample_inside_mask(
-                values, mask, grid, self.grid,
-                method=dict(self.interpolation).get(channel, "linear"),
-                coverage=coverage if mask is brain else None,
-            )  # fmt: skip
+            if grid.same_as(self.grid):
+                plane[mask], covered = voxels, mask
+            else:
+                values = np.zeros(grid.shape, np.float32)
+                values[mask] = voxels
+                plane[:], covered = resample_inside_mask(
+                    values, mask, grid, self.grid,
+                    method=dict(self.interpolation).get(channel, "linear"),
+                    coverage=coverage if mask is brain else None,
+                )  # fmt: skip
             quality[f"missing_{channel}"] = _fill(plane, covered, inside, name)
-            planes.append(plane)
-        return Sample(np.stack(planes), units, quality)
+        return Sample(data, units, quality)
 
     def _common_grid(
         self,

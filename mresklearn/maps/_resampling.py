@@ -22,11 +22,13 @@ def resample_mask(mask: np.ndarray, source: Grid, target: Grid) -> tuple[np.ndar
 
     Returns
     -------
-    coverage : ndarray of shape `target.shape`, float32
-        Interpolated mask, from 0 to 1.
+    coverage : ndarray of shape `target.shape`
+        Interpolated mask, from 0 to 1; the mask itself on the same grid.
     inside : ndarray of shape `target.shape`, bool
         The resampled mask.
     """
+    if source.same_as(target):
+        return mask, mask
     coverage = _interpolate(mask.astype(np.float32), source, target)
     return coverage, coverage >= 0.5
 
