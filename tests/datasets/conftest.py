@@ -1,9 +1,7 @@
 """A folder of maps with its table, and a small file server that knows range requests."""
 
-import os
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from urllib.parse import unquote
 
 import nibabel as nib
@@ -12,7 +10,6 @@ import pytest
 from synthetic import MNI_2MM_MIRRORED, brain
 
 # read before a test changes the environment
-REAL_DATA = os.environ.get("MRESKLEARN_DATA")
 
 
 @pytest.fixture
@@ -126,11 +123,3 @@ def server():
 def no_waiting(monkeypatch):
     """Retry at once."""
     monkeypatch.setattr("mresklearn.datasets._download.time.sleep", lambda seconds: None)
-
-
-@pytest.fixture
-def real_data():
-    """Folder named by MRESKLEARN_DATA, or a skip that says so."""
-    if not REAL_DATA:
-        pytest.skip("MRESKLEARN_DATA is not set: it names the folder with the real data")
-    return Path(REAL_DATA)
