@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from synthetic import MNI_2MM_MIRRORED, brain
 
-# read before a test changes the environment
-
 
 @pytest.fixture
 def make_study(tmp_path):
