@@ -36,14 +36,10 @@ def store(name: str, results: Any, *, seed: int | None, settings: dict[str, Any]
     path : Path
         Where it was written.
     """
-    revision = subprocess.run(
-        ["git", "describe", "--always", "--dirty"],
-        capture_output=True, text=True, check=False, cwd=FOLDER.parent,
-    ).stdout.strip()  # fmt: skip
     record = {
         "name": name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "revision": revision or None,
+        "revision": _revision(),
         "seed": seed,
         "settings": settings,
         "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
@@ -60,3 +56,16 @@ def store(name: str, results: Any, *, seed: int | None, settings: dict[str, Any]
     path.write_text(json.dumps(record, indent=1, default=float) + "\n")
     print(f"\nStored {path.relative_to(FOLDER.parent.parent)}")
     return path
+
+
+def _revision() -> str | None:
+    """Return the commit, with "-dirty" if anything but stored results differs from it."""
+
+    def git(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["git", *arguments], capture_output=True, text=True, check=False, cwd=FOLDER.parent
+        )
+
+    commit = git("rev-parse", "--short", "HEAD").stdout.strip()
+    changed = git("status", "--porcelain", "--", "..", ":!results").stdout.strip()
+    return f"{commit}{'-dirty' if changed else ''}" if commit else None
