@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,7 @@ class MapReader:
     outliers: str = "clip"
     interpolation: tuple[tuple[str, str], ...] = ()
 
+    @lru_cache(maxsize=8)  # noqa: B019  asked for once per row; readers are small
     def fingerprint(self) -> str:
         """Return a text that differs whenever the loaded sample could."""
         return json.dumps({"version": READING_VERSION, **asdict(self)}, sort_keys=True)
