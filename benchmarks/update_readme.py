@@ -40,6 +40,36 @@ def table(rows: dict[str, dict[str, float]]) -> list[str]:
     return lines
 
 
+def stored(name: str) -> dict | None:
+    """Return the stored results of a benchmark, or None."""
+    path = FOLDER / "results" / f"{name}.json"
+    return json.loads(path.read_text())["results"] if path.exists() else None
+
+
+def speed() -> list[str]:
+    """Return a line for each measured cost."""
+    lines = []
+    if (overhead := stored("trainer_overhead")) is not None:
+        lines.append(
+            f"An epoch of `ContrastiveEncoder.fit` takes {overhead['ratio']:.2f} times a bare "
+            "PyTorch loop of the same steps (`benchmarks/trainer_overhead.py`, CPU)."
+        )
+    if (reading := stored("map_reading")) is not None:
+        faster = reading["times_faster"]
+        lines.append(
+            f"Reading maps at 2 mm is {faster['cold']:.1f} times faster than the faster of nilearn "
+            f"and MONAI, and {faster['store']:.1f} times from the store "
+            "(`benchmarks/map_reading.py`)."
+        )
+    if (memory := stored("grid_search_memory")) is not None:
+        lines.append(
+            f"A 5-fold grid search over {memory['cohort_mb']:.0f} MB of maps peaks at "
+            f"{memory['ratio']:.2f} times the memory of one training step "
+            "(`benchmarks/grid_search_memory.py`)."
+        )
+    return [*(f"- {line}" for line in lines), ""]
+
+
 def render() -> str:
     """Return README.md with its results block made anew."""
     lines: list[str] = []
@@ -50,14 +80,7 @@ def render() -> str:
             results = record["results"]
             lines += [title.format(**results) + f" (seed {record['seed']}).", ""]
             lines += [*table(results["table"]), ""]
-    overhead = FOLDER / "results" / "trainer_overhead.json"
-    if overhead.exists():
-        ratio = json.loads(overhead.read_text())["results"]["ratio"]
-        lines += [
-            f"An epoch of `ContrastiveEncoder.fit` takes {ratio:.2f} times a bare PyTorch loop of "
-            "the same steps (`benchmarks/trainer_overhead.py`, CPU).",
-            "",
-        ]
+    lines += speed()
     text = README.read_text()
     head, rest = text.split(BEGIN)
     return head + BEGIN + "\n" + "\n".join(lines) + END + rest.split(END)[1]
