@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.utils.validation import validate_data
 
 from ._map_array import MapArray
-from ._opening import as_file_table, holds_files
+from ._opening import holds_files
 
 
 def check_maps(estimator: Any, X: Any, *, reset: bool) -> np.ndarray | MapArray:
@@ -74,7 +74,6 @@ def _as_map_array(X: Any) -> MapArray | None:
     if holds_files(X):
         from ._loader import MapLoader
 
-        as_file_table(X, None, ())
         return MapLoader(cache=None).fit_transform(X)
     if isinstance(X, np.ndarray) and X.ndim in (4, 5) and X.dtype.kind in "fiub":
         return MapArray.from_array(X)
