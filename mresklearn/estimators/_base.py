@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABCMeta, abstractmethod
+from collections.abc import Callable
 from numbers import Integral, Real
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -15,15 +17,29 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from ..maps._validation import check_maps
 from ..nn.networks import ProjectionNetwork
-from ..nn.views import GaussianNoise, RandomFlip, RandomShift, RandomViews
+from ..nn.views import (
+    GaussianNoise,
+    RandomAffine,
+    RandomCutout,
+    RandomFlip,
+    RandomIntensity,
+    RandomShift,
+    RandomViews,
+)
+from ..training._batches import BALANCES
 from ..training._callbacks import ProgressBar, StopEarly
 from ..training._dataset import PeopleDataset
 from ..training._device import resolve_device, warn_of_device
+from ..training._history import plain_history
 from ..training._net import TrainingNet
+from ..training._precision import PRECISIONS
 from ..training._randomness import StreamState, private_stream
 from ..training._saved import network_state, restore_network
 from ..training._schedule import SCHEDULES
+from ..training._transplant import transplant
 from ._inputs import check_age, resolve_site
+from ._unfinished import checkpoint_of
+from ._weights import find_network
 
 
 class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
@@ -44,23 +60,36 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         "noise": [Interval(Real, 0, None, closed="left")],
         "shift": [Interval(Integral, 0, None, closed="left")],
         "flip": [Interval(Real, 0, 1, closed="both")],
+        "affine": [Interval(Real, 0, 180, closed="both")],
+        "cutout": [Interval(Real, 0, 1, closed="left")],
+        "intensity": [Interval(Real, 0, 1, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
-        "lr_schedule": [StrOptions(set(SCHEDULES))],
+        "lr_schedule": [StrOptions(set(SCHEDULES)), callable],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
+        "balance": [StrOptions(set(BALANCES)), None],
+        "accumulate": [Interval(Integral, 1, None, closed="left")],
         "max_epochs": [Interval(Integral, 1, None, closed="left")],
         "early_stopping": ["boolean"],
         "validation_fraction": [Interval(Real, 0, 1, closed="neither")],
         "patience": [Interval(Integral, 1, None, closed="left")],
         "warm_start": ["boolean"],
+        "init_from": [str, PathLike, BaseEstimator, None],
+        "checkpoint": [str, PathLike, None],
+        "precision": [StrOptions(set(PRECISIONS))],
         "device": [str],
+        "distributed": ["boolean"],
+        "n_jobs": [Integral, None],
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
 
     @abstractmethod
     def _objective(self) -> Any:
-        """Return the function of embeddings, y and site that a batch is trained for."""
+        """Return the function of outputs, y and site that a batch is trained for."""
+
+    def _learn_target(self, y: np.ndarray) -> None:
+        """Keep what the objective needs to know of the training ages."""
 
     def _fit(
         self,
@@ -71,7 +100,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         *,
         epochs: int,
         resume: bool,
-        schedule: str,
+        schedule: str | Callable[[float], float],
     ) -> None:
         """Train for `epochs`, from the start or from where the last call left."""
         resume = resume and hasattr(self, "net_")
@@ -80,19 +109,20 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         codes, self.sites_ = resolve_site(site, X)
         people = PeopleDataset(X, y, codes.astype(np.int64))
         if not resume:
-            self.device_ = resolve_device(self.device)
+            self.device_ = resolve_device(self.device, self.distributed)
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._stream: int | StreamState = self._seed
+            self._learn_target(y)
+        checkpoint = checkpoint_of(self, people, groups, epochs)
         people, validation = self._hold_out(people, groups)
         with private_stream(self.device_, self._stream) as stream:
             if not resume:
                 self.net_ = self._new_net(self._module_settings()).initialize()
-            self.net_.train(people, validation, epochs, schedule)
+                if self.init_from is not None:
+                    transplant(find_network(self.init_from), self.net_.module_)
+            self.net_.train(people, validation, epochs, schedule, checkpoint)
         self._stream = stream
-        self.history_ = [
-            {key: value for key, value in epoch.items() if key != "batches"}
-            for epoch in self.net_.history
-        ]
+        self.history_ = plain_history(self.net_.history)
         self.n_epochs_ = len(self.history_)
 
     def _hold_out(
@@ -123,6 +153,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             "sample_shape": tuple(self.sample_shape_),
             "width": self.width,
             "embedding_dim": self.embedding_dim,
+            "n_outputs": self._objective().n_outputs,
         }
 
     def _new_net(self, module: dict[str, Any]) -> TrainingNet:
@@ -139,6 +170,11 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             optimizer__weight_decay=self.weight_decay,
             lr=self.lr,
             batch_size=self.batch_size,
+            balance=self.balance,
+            accumulate=self.accumulate,
+            precision=self.precision,
+            n_jobs=self.n_jobs,
+            distributed=self.distributed,
             max_epochs=self.max_epochs,
             callbacks=callbacks,
             callbacks__print_log=None,
@@ -149,8 +185,11 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
     def _views(self) -> RandomViews:
         transforms: list[Any] = []
         if len(self.sample_shape_) > 1:
+            transforms += [RandomAffine(self.affine)] if self.affine else []
             transforms += [RandomShift(self.shift)] if self.shift else []
             transforms += [RandomFlip(self.flip)] if self.flip else []
+            transforms += [RandomIntensity(self.intensity)] if self.intensity else []
+            transforms += [RandomCutout(self.cutout)] if self.cutout else []
         transforms += [GaussianNoise(self.noise)] if self.noise else []
         return RandomViews(self.n_views, tuple(transforms))
 

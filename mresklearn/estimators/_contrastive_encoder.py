@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-from numbers import Real
+from dataclasses import asdict
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from ..maps._validation import check_maps
+from ..nn._neighbours import SELECTIONS
 from ..nn.losses import METHODS
-from ..training._objective import ContrastiveObjective
+from ..training._objective import (
+    SUPERVISED,
+    ContrastiveObjective,
+    Objective,
+    SupervisedObjective,
+)
 from ._base import BaseNetworkEstimator
+
+
+def _is_supervised(encoder: Any) -> bool:
+    return encoder.loss in SUPERVISED
 
 
 class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseNetworkEstimator):
@@ -26,16 +39,26 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     Parameters
     ----------
     loss : str, default="exponential"
-        Contrastive loss: "simclr", "supcon", "y_aware", "threshold", "exponential", "dynamic" or
-        "rank_n_contrast", in its exact formula; see :func:`mresklearn.nn.contrastive_loss`.
-        "dynamic" lets all people of the batch repel, as its schedule of neighbours is not wired
-        to the epochs yet, so it equals "exponential".
+        Contrastive: "simclr", "supcon", "y_aware", "threshold", "exponential", "dynamic" or
+        "rank_n_contrast", see :func:`mresklearn.nn.contrastive_loss`. Supervised, for comparisons
+        that differ in the loss alone: "l1", "mse" or "soft_label" (Peng et al. 2021), by a linear
+        head on the embedding; the estimator then has `predict` as well.
     kernel : {"rbf", "cauchy", "laplace"} or callable, default="rbf"
         How positiveness falls with the difference of age.
     sigma : float, default=2.0
-        Width of the kernel, in years.
+        Width of the kernel, or of the soft labels, in years.
     temperature : float, default=0.1
-        Divides the cosine similarities.
+        Divides the similarities.
+    formula : {"exact", "published"}, default="exact"
+        The formula of the paper, or what its public code computes.
+    bin_width : float, default=2.0
+        Width of the bins of "supcon" and "soft_label", in years.
+    n_neighbours : "auto", int or None, default="auto"
+        People of a batch that may repel an anchor. "auto" shrinks them over the epochs for
+        "dynamic" (:func:`mresklearn.nn.losses.neighbour_count`) and means everyone (None) for the
+        other losses.
+    selection : {"similarity", "l1", "l2", "linf"}, default="similarity"
+        Nearness that chooses those neighbours, in the embedding.
     network : str or callable, default="auto"
         Trunk: "mlp", "resnet10", "resnet18", "resnet34", "densenet121", "sfcn" or one of your own,
         see :func:`mresklearn.nn.build_network`. "auto" takes "resnet10" for maps and "mlp" for 2-D
@@ -43,7 +66,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     width : int, default=16
         Channels of the first stage of the trunk.
     embedding_dim : int, default=64
-        Columns of the embedding.
+        Columns of the projection.
+    output : {"projection", "encoder"}, default="projection"
+        What `transform` returns: the projection that the loss compares, or the features of the
+        trunk before it.
     n_views : int, default=2
         Random views of each person in a batch.
     noise : float, default=0.1
@@ -52,15 +78,30 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Largest shift of a view along each axis, in voxels; maps only.
     flip : float, default=0.5
         Share of views that are mirrored left and right; maps only. 0 where sides matter.
+    affine : float, default=0
+        Largest rotation of a view about each axis, in degrees, with a change of size of up to 5 %;
+        maps only. Not a default: maps are registered, and interpolation blurs them.
+    cutout : float, default=0
+        Edge of a cube that half of the views lose, as a share of each axis; maps only. Not a
+        default: missing brain is what differs between studies.
+    intensity : float, default=0
+        Largest relative change of a view's values; maps only. Not a default: absolute stiffness
+        carries age. Useful for T1, whose unit is arbitrary.
     lr : float, default=1e-3
         Learning rate of Adam; its peak under a schedule.
-    lr_schedule : {"one_cycle", "constant"}, default="one_cycle"
-        Course of the learning rate over a call of `fit`: up and down again, or level.
-        `partial_fit` always uses a level one.
+    lr_schedule : {"one_cycle", "cosine", "step", "constant"} or callable, default="one_cycle"
+        Course of the learning rate over a call of `fit`; a callable takes the share of steps done
+        and returns a factor. `partial_fit` always uses a level one.
     weight_decay : float, default=0.01
         Decoupled weight decay (AdamW).
     batch_size : int, default=32
         Most people in a batch; batches of an epoch differ in size by at most one.
+    balance : {"site", "age", "site_and_age"} or None, default=None
+        What every batch holds equally: sites, five bins of age, or both. People of small strata
+        then come up more often than others.
+    accumulate : int, default=1
+        Batches whose gradients are averaged before a step. People are compared within their batch
+        only.
     max_epochs : int, default=30
         Passes over the training people.
     early_stopping : bool, default=False
@@ -73,8 +114,25 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     warm_start : bool, default=False
         A second `fit` goes on from the first; with ``lr_schedule="constant"``, bit for bit as one
         longer fit.
+    init_from : path-like, estimator or None, default=None
+        Saved or fitted encoder, or a pipeline that holds one, whose weights a fit starts from: for
+        pretraining on T1 and fine-tuning on stiffness. Channels may differ, network and width may
+        not. Wrap a fitted one in :class:`sklearn.frozen.FrozenEstimator` where it will be cloned.
+    checkpoint : path-like or None, default=None
+        Folder that keeps the state of unfinished fits after every epoch; the same fit, started
+        again after it was killed, goes on from there to the same result, bit for bit.
+    precision : {"auto", "float32", "bfloat16"}, default="auto"
+        Of convolutions and matrix products in training; "auto" takes bfloat16 on a GPU that
+        computes in it. Weights, losses and `transform` stay in float32.
     device : str, default="auto"
         "auto" takes a CUDA GPU where there is one.
+    distributed : bool, default=False
+        Train with the other processes that ``torchrun`` or ``accelerate launch`` started: each
+        embeds its share of every batch, and the loss compares all of them. All must call `fit`
+        with the same people. Batch normalisation uses the share of each process.
+    n_jobs : int or None, default=None
+        Processes that read maps ahead of the training; None means none on the CPU, and up to four
+        for a GPU that cannot hold all people.
     random_state : int, RandomState or None, default=None
         Seed of weights, order and views; with an int, two fits on CPU give equal weights.
     verbose : int, default=0
@@ -110,14 +168,19 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     Notes
     -----
     `site` and `groups` are requested by this class, so that ``Pipeline`` and ``GridSearchCV``
-    route them with metadata routing enabled. Site reaches every batch with its row; the losses
-    offered so far do not look at it.
+    route them with metadata routing enabled. Site reaches every batch with its row; ``balance``
+    looks at it, the losses do not.
+
+    On a GPU the cohort lives on the device where half of the free memory holds it; otherwise
+    batches are read ahead into pinned memory. Convolutions run channels last.
 
     References
     ----------
     Barbano, Dufumier, Duchesnay, Grangetto, Gori (2023), Contrastive learning for regression in
     multi-site brain age prediction, ISBI. Dufumier et al. (2021), Contrastive learning with
-    continuous proxy meta-data for 3D MRI classification, MICCAI.
+    continuous proxy meta-data for 3D MRI classification, MICCAI. Peng, Gong, Beckmann, Vedaldi,
+    Smith (2021), Accurate brain age prediction with lightweight deep neural networks, Medical
+    Image Analysis.
 
     Examples
     --------
@@ -135,10 +198,15 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     _parameter_constraints: dict = {
         **BaseNetworkEstimator._parameter_constraints,
-        "loss": [StrOptions(set(METHODS))],
+        "loss": [StrOptions({*METHODS, *SUPERVISED})],
         "kernel": [str, callable],
         "sigma": [Interval(Real, 0, None, closed="neither")],
         "temperature": [Interval(Real, 0, None, closed="neither")],
+        "formula": [StrOptions({"exact", "published"})],
+        "bin_width": [Interval(Real, 0, None, closed="left")],
+        "n_neighbours": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), None],
+        "selection": [StrOptions(set(SELECTIONS))],
+        "output": [StrOptions({"projection", "encoder"})],
     }
 
     def __init__(
@@ -148,23 +216,38 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         kernel: Any = "rbf",
         sigma: float = 2.0,
         temperature: float = 0.1,
+        formula: str = "exact",
+        bin_width: float = 2.0,
+        n_neighbours: Any = "auto",
+        selection: str = "similarity",
         network: Any = "auto",
         width: int = 16,
         embedding_dim: int = 64,
+        output: str = "projection",
         n_views: int = 2,
         noise: float = 0.1,
         shift: int = 2,
         flip: float = 0.5,
+        affine: float = 0.0,
+        cutout: float = 0.0,
+        intensity: float = 0.0,
         lr: float = 1e-3,
-        lr_schedule: str = "one_cycle",
+        lr_schedule: Any = "one_cycle",
         weight_decay: float = 0.01,
         batch_size: int = 32,
+        balance: str | None = None,
+        accumulate: int = 1,
         max_epochs: int = 30,
         early_stopping: bool = False,
         validation_fraction: float = 0.1,
         patience: int = 5,
         warm_start: bool = False,
+        init_from: Any = None,
+        checkpoint: Any = None,
+        precision: str = "auto",
         device: str = "auto",
+        distributed: bool = False,
+        n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
     ) -> None:
@@ -172,23 +255,38 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.kernel = kernel
         self.sigma = sigma
         self.temperature = temperature
+        self.formula = formula
+        self.bin_width = bin_width
+        self.n_neighbours = n_neighbours
+        self.selection = selection
         self.network = network
         self.width = width
         self.embedding_dim = embedding_dim
+        self.output = output
         self.n_views = n_views
         self.noise = noise
         self.shift = shift
         self.flip = flip
+        self.affine = affine
+        self.cutout = cutout
+        self.intensity = intensity
         self.lr = lr
         self.lr_schedule = lr_schedule
         self.weight_decay = weight_decay
         self.batch_size = batch_size
+        self.balance = balance
+        self.accumulate = accumulate
         self.max_epochs = max_epochs
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.warm_start = warm_start
+        self.init_from = init_from
+        self.checkpoint = checkpoint
+        self.precision = precision
         self.device = device
+        self.distributed = distributed
+        self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
 
@@ -249,18 +347,58 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
         Returns
         -------
-        embedding : ndarray of shape (n, embedding_dim), float32
-            Unit vectors.
+        embedding : ndarray of shape (n, embedding_dim) or (n, features of the trunk), float32
+            Unit vectors for the projection of a contrastive loss.
         """
         check_is_fitted(self)
-        return self.net_.embed(check_maps(self, X, reset=False))
+        module = self.net_.module_
+        function = module.trunk if self.output == "encoder" else module.project
+        return self.net_.apply(check_maps(self, X, reset=False), function)
 
-    def _objective(self) -> ContrastiveObjective:
-        return ContrastiveObjective(self.loss, self.kernel, self.sigma, self.temperature)
+    @available_if(_is_supervised)
+    def predict(self, X: Any) -> np.ndarray:
+        """Return the age of each person by the network's own head; supervised losses only.
+
+        Parameters
+        ----------
+        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
+            People with samples of the shape seen in `fit`; any site.
+
+        Returns
+        -------
+        age : ndarray of shape (n,), float32
+            In years.
+        """
+        check_is_fitted(self)
+        objective, module = self._objective(), self.net_.module_
+        return self.net_.apply(
+            check_maps(self, X, reset=False), lambda batch: objective.predict(module(batch))
+        )
+
+    def _learn_target(self, y: np.ndarray) -> None:
+        if _is_supervised(self):
+            ages = torch.from_numpy(y)
+            learned = SupervisedObjective.of_ages(self.loss, ages, self.sigma, self.bin_width)
+            self._target = asdict(learned)
+
+    def _objective(self) -> Objective:
+        if _is_supervised(self):
+            return SupervisedObjective(**self._target)
+        return ContrastiveObjective(
+            method=self.loss,
+            kernel=self.kernel,
+            sigma=self.sigma,
+            temperature=self.temperature,
+            formula=self.formula,
+            bin_width=self.bin_width,
+            n_neighbours=self.n_neighbours,
+            selection=self.selection,
+        )
 
     @property
     def _n_features_out(self) -> int:
-        return self.net_.module_.projection.out_features
+        module = self.net_.module_
+        return module.n_features if self.output == "encoder" else module.projection.out_features
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -1,6 +1,6 @@
 """Networks, losses and views as plain PyTorch, each readable beside its paper."""
 
-from .losses import contrastive_loss
+from .losses import contrastive_loss, neighbour_count
 from .networks import build_network
 from .views import (
     GaussianNoise,
@@ -22,4 +22,5 @@ __all__ = [
     "RandomViews",
     "build_network",
     "contrastive_loss",
+    "neighbour_count",
 ]

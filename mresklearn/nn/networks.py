@@ -161,7 +161,10 @@ NETWORKS = ("mlp", *_FOR_MAPS)
 
 
 class ProjectionNetwork(nn.Module):
-    """A trunk with a linear projection to the sphere on which contrastive losses compare people.
+    """A trunk with a linear projection, and a linear head where the loss is a supervised one.
+
+    Without a head the projection is normalised to the sphere on which contrastive losses compare
+    people. With one it is not: it would bound what a linear head can say.
 
     Parameters
     ----------
@@ -169,6 +172,8 @@ class ProjectionNetwork(nn.Module):
         As for :func:`build_network`.
     embedding_dim : int
         Dimension of the projection.
+    n_outputs : int, default=0
+        Outputs of the head; 0 means none.
     """
 
     def __init__(
@@ -178,11 +183,19 @@ class ProjectionNetwork(nn.Module):
         sample_shape: Sequence[int],
         width: int,
         embedding_dim: int,
+        n_outputs: int = 0,
     ) -> None:
         super().__init__()
-        self.trunk, n_features = build_network(network, in_channels, sample_shape, width=width)
-        self.projection = nn.Linear(n_features, embedding_dim)
+        self.trunk, self.n_features = build_network(network, in_channels, sample_shape, width=width)
+        self.projection = nn.Linear(self.n_features, embedding_dim)
+        self.head = nn.Linear(embedding_dim, n_outputs) if n_outputs else None
 
     def forward(self, batch: Tensor) -> Tensor:
-        """Return unit vectors of shape (n, embedding_dim)."""
-        return normalize(self.projection(self.trunk(batch)), dim=1)
+        """Return what the loss takes: unit vectors (n, embedding_dim), or outputs of the head."""
+        projected = self.project(batch)
+        return projected if self.head is None else self.head(projected)
+
+    def project(self, batch: Tensor) -> Tensor:
+        """Return the projection, (n, embedding_dim)."""
+        projected = self.projection(self.trunk(batch))
+        return normalize(projected, dim=1) if self.head is None else projected

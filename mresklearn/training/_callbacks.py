@@ -23,6 +23,14 @@ class ProgressBar(Callback):
     def on_train_begin(self, net: Any, **_: Any) -> None:
         self.bar_ = tqdm(total=net.max_epochs, desc=self.name, unit="epoch", leave=self.lines)
 
+    def state(self) -> dict[str, Any]:
+        """Return nothing to keep; epochs done are read from the history."""
+        return {}
+
+    def resume(self, net: Any, _: dict[str, Any]) -> None:
+        """Show the epochs that an earlier process finished."""
+        self.bar_.update(len(net.history))
+
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         epoch = net.history[-1]
         losses = {key: f"{epoch[key]:.4f}" for key in ("train_loss", "valid_loss") if key in epoch}
@@ -53,10 +61,19 @@ class StopEarly(Callback):
     def on_epoch_end(self, net: Any, **_: Any) -> None:
         epoch, loss = net.history[-1, ("epoch", "valid_loss")]
         if loss < self.best_loss_:
-            self.best_loss_, self.best_epoch_ = loss, epoch
+            self.best_loss_, self.best_epoch_ = float(loss), epoch
             self.best_weights_ = deepcopy(net.module_.state_dict())
         elif epoch - self.best_epoch_ >= self.patience:
             raise EarlyStop
+
+    def state(self) -> dict[str, Any]:
+        """Return what decides when to stop."""
+        return {key: value for key, value in vars(self).items() if key.endswith("_")}
+
+    def resume(self, net: Any, state: dict[str, Any]) -> None:
+        """Go on from what an earlier process saw."""
+        for name, value in state.items():
+            setattr(self, name, value)
 
     def on_train_end(self, net: Any, **_: Any) -> None:
         if self.best_weights_ is not None:

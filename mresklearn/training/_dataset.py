@@ -1,15 +1,21 @@
-"""People as a torch data set whose items carry their metadata."""
+"""People as a torch data set whose batches carry their metadata."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-Batch = tuple[dict[str, torch.Tensor], torch.Tensor]
+
+class Batch(NamedTuple):
+    """People of one step; target first, from whose length skorch counts them."""
+
+    y: torch.Tensor
+    site: torch.Tensor
+    X: torch.Tensor
 
 
 class PeopleDataset(Dataset):
@@ -23,12 +29,22 @@ class PeopleDataset(Dataset):
         Target; None at prediction.
     site : ndarray of shape (n,), int, or None, default=None
         Site codes; None means one site.
+    share : tuple of int, default=(0, 1)
+        This process and the number of processes: samples are read for every so manieth row of a
+        batch, while target and site are given for all of it.
     """
 
-    def __init__(self, X: Any, y: np.ndarray | None = None, site: np.ndarray | None = None) -> None:
+    def __init__(
+        self,
+        X: Any,
+        y: np.ndarray | None = None,
+        site: np.ndarray | None = None,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
         self.X = X
         self.y = np.zeros(len(X)) if y is None else y
         self.site = np.zeros(len(X), np.int64) if site is None else site
+        self.share = share
         self._buffer: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -39,21 +55,43 @@ class PeopleDataset(Dataset):
 
     def __getitems__(self, indices: Sequence[int]) -> Batch:
         """Return a whole batch; its samples are overwritten by the next one."""
-        if self._buffer is None or len(self._buffer) < len(indices):
-            # fresh pages for every batch would cost a tenth of a training step
-            self._buffer = np.empty((len(indices), *self.X.shape[1:]), np.float32)
-        samples = self._buffer[: len(indices)]
-        for position, index in enumerate(indices):
-            samples[position] = self.X[index]
+        process, n_processes = self.share
         rows = np.asarray(indices)
-        return (
-            {"X": torch.from_numpy(samples), "site": torch.from_numpy(self.site[rows])},
-            torch.from_numpy(self.y[rows].astype(np.float32)),
+        return Batch(
+            y=torch.from_numpy(self.y[rows].astype(np.float32)),
+            site=torch.from_numpy(self.site[rows]),
+            X=self._samples(rows[process::n_processes]),
         )
 
     def subset(self, rows: np.ndarray) -> PeopleDataset:
         """Return these rows."""
-        return PeopleDataset(self.X[rows], self.y[rows], self.site[rows])
+        return PeopleDataset(self.X[rows], self.y[rows], self.site[rows], self.share)
+
+    def resident(self, device: str) -> PeopleDataset:
+        """Return the same people with their samples on the device, read once."""
+        samples = torch.empty((len(self), *self.X.shape[1:]), device=device)
+        for row in range(len(self)):
+            samples[row] = torch.from_numpy(np.asarray(self.X[row], np.float32))
+        return _ResidentPeople(samples, self.y, self.site, self.share)
+
+    def _samples(self, rows: np.ndarray) -> torch.Tensor:
+        if self._buffer is None or len(self._buffer) < len(rows):
+            # fresh pages for every batch would cost a tenth of a training step
+            self._buffer = np.empty((len(rows), *self.X.shape[1:]), np.float32)
+        samples = self._buffer[: len(rows)]
+        if len(self.X.shape) == 2:
+            samples[:] = self.X[rows]
+        else:
+            for position, row in enumerate(rows):
+                samples[position] = self.X[row]
+        return torch.from_numpy(samples)
+
+
+class _ResidentPeople(PeopleDataset):
+    """People whose samples are a tensor on the device."""
+
+    def _samples(self, rows: np.ndarray) -> torch.Tensor:
+        return self.X[torch.from_numpy(rows).to(self.X.device)]
 
 
 def keep_batch(batch: Any) -> Any:

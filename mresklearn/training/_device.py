@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 
 import torch
@@ -9,13 +10,15 @@ import torch
 from ..exceptions import DeviceWarning
 
 
-def resolve_device(device: str) -> str:
+def resolve_device(device: str, distributed: bool = False) -> str:
     """Return the device that "auto" stands for: a CUDA GPU where there is one, else the CPU.
 
     Parameters
     ----------
     device : str
         "auto" or a torch device name.
+    distributed : bool, default=False
+        Whether processes were started together; then "auto" and "cuda" mean the GPU of this one.
 
     Returns
     -------
@@ -28,7 +31,11 @@ def resolve_device(device: str) -> str:
         If the device named is not on this machine.
     """
     if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        if not distributed:
+            return device
+    if device == "cuda" and distributed:
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
     try:
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:

@@ -35,8 +35,29 @@ def one_cycle(progress: float) -> float:
     return _between(1.0, _END, (progress - _WARM_UP) / (1 - _WARM_UP))
 
 
+def cosine(progress: float) -> float:
+    """Fall from 1 to 1e-5 along a cosine (Loshchilov & Hutter 2017, SGDR, without restarts)."""
+    return _between(1.0, _END, progress)
+
+
+def step(progress: float) -> float:
+    """Divide by ten after one half and after three quarters of the steps (He et al. 2016)."""
+    return 0.1 ** ((progress >= 0.5) + (progress >= 0.75))
+
+
 def _between(start: float, end: float, share: float) -> float:
     return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
 
 
-SCHEDULES: dict[str, Callable[[float], float]] = {"constant": constant, "one_cycle": one_cycle}
+Schedule = Callable[[float], float]
+SCHEDULES: dict[str, Schedule] = {
+    "constant": constant,
+    "one_cycle": one_cycle,
+    "cosine": cosine,
+    "step": step,
+}
+
+
+def find_schedule(schedule: str | Schedule) -> Schedule:
+    """Return a schedule by its name; a function of progress stands for itself."""
+    return SCHEDULES[schedule] if isinstance(schedule, str) else schedule

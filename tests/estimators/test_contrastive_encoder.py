@@ -9,14 +9,17 @@ import pandas as pd
 import pytest
 import sklearn
 import torch
+from sklearn.base import clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mresklearn import ContrastiveEncoder, MapArray
+from mresklearn import ContrastiveEncoder, MapArray, MapLoader, save
 from mresklearn.exceptions import DeviceWarning
-from mresklearn.training._schedule import one_cycle
+from mresklearn.training._objective import ContrastiveObjective
+from mresklearn.training._schedule import find_schedule, one_cycle
 
 
 @pytest.fixture(scope="module")
@@ -270,3 +273,146 @@ def test_one_person_cannot_be_compared(regions):
 def test_too_few_people_to_hold_out_are_counted(regions):
     with pytest.raises(ValueError, match="leaves 4 of n_samples=5 to train and 1 to validate"):
         small(early_stopping=True).fit(regions[0][:5], regions[1][:5])
+
+
+def test_output_chooses_the_projection_or_the_features_before_it(regions):
+    X, age = regions
+    encoder = small(embedding_dim=3).fit(X, age)
+    projection = encoder.transform(X)
+    features = encoder.set_params(output="encoder").transform(X)
+    layer = encoder.net_.module_.projection
+    expected = features @ layer.weight.detach().numpy().T + layer.bias.detach().numpy()
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    assert features.shape == (80, 32) == (80, len(encoder.get_feature_names_out()))
+    np.testing.assert_allclose(projection, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("loss", ["l1", "mse", "soft_label"])
+def test_supervised_losses_predict_age_and_embed(regions, loss):
+    X, age = regions
+    encoder = small(loss=loss, max_epochs=60, lr=1e-2).fit(X[:60], age[:60])
+    baseline = np.abs(age[60:] - age[:60].mean()).mean()
+    predicted = encoder.predict(X[60:])
+    assert predicted.shape == (20,)
+    assert predicted.dtype == np.float32
+    assert np.abs(predicted - age[60:]).mean() < 0.8 * baseline
+    readout = Ridge(1e-6).fit(encoder.transform(X), encoder.predict(X))
+    if loss != "soft_label":  # there the prediction is not linear in the embedding
+        np.testing.assert_allclose(
+            readout.predict(encoder.transform(X)), encoder.predict(X), atol=0.05
+        )
+
+
+def test_a_contrastive_encoder_has_no_predict(regions):
+    assert not hasattr(small().fit(*regions), "predict")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    ["simclr", "supcon", "y_aware", "threshold", "exponential", "dynamic", "rank_n_contrast"],
+)
+def test_every_contrastive_loss_trains(regions, loss):
+    encoder = small(loss=loss).fit(*regions)
+    losses = [epoch["train_loss"] for epoch in encoder.history_]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+
+def test_dynamic_differs_from_exponential_once_neighbours_shrink(regions):
+    dynamic, exponential = small(loss="dynamic"), small(loss="exponential")
+    assert not torch.equal(weights(dynamic.fit(*regions)), weights(exponential.fit(*regions)))
+
+
+@pytest.mark.parametrize("balance", ["site", "age", "site_and_age"])
+def test_balanced_batches_reach_the_loss(regions, balance, monkeypatch):
+    X, age = regions
+    site = np.where(np.arange(80) < 64, "large", "small")
+    seen = []
+    ordinary = ContrastiveObjective.__call__
+
+    def record(self, outputs, y, site, moment):
+        seen.append((y.numpy(), site.numpy()))
+        return ordinary(self, outputs, y, site, moment)
+
+    monkeypatch.setattr(ContrastiveObjective, "__call__", record)
+    small(balance=balance, max_epochs=1, batch_size=20).fit(X, age, site=site)
+    assert len(seen) == 4
+    for ages, codes in seen:
+        if balance == "age":
+            assert np.histogram(ages, 5, (age.min(), age.max()))[0].tolist() == [4] * 5
+        else:
+            # both sites give ten, as far as the small one has people of that age
+            assert (codes == 1).sum() >= (10 if balance == "site" else 6)
+
+
+def test_accumulated_batches_make_fewer_steps(regions):
+    X, age = regions
+    encoder = small(accumulate=3, max_epochs=2, batch_size=10).fit(X, age)
+    steps = {int(state["step"]) for state in encoder.net_.optimizer_.state.values()}
+    assert steps == {2 * 3}  # eight batches: three, three and two
+
+
+def test_accumulation_averages_gradients_of_a_mean_loss(regions):
+    """A loss that is a mean over people has the same gradient in halves and whole."""
+    X, age = regions
+    settings = {"loss": "mse", "max_epochs": 1, "n_views": 1, "noise": 0, "lr": 1e-2}
+    whole = steady(**settings, batch_size=80).fit(X, age)
+    halves = steady(**settings, batch_size=40, accumulate=2).fit(X, age)
+    torch.testing.assert_close(weights(whole), weights(halves), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("schedule", ["one_cycle", "cosine", "step", "constant", lambda p: 1 - p])
+def test_schedules_set_the_rate_of_the_last_step(regions, schedule):
+    encoder = small(lr_schedule=schedule, lr=0.01).fit(*regions)
+    rate = encoder.net_.optimizer_.param_groups[0]["lr"]
+    assert rate == pytest.approx(0.01 * find_schedule(schedule)(1.0))
+
+
+def test_bfloat16_trains_to_nearly_the_same_embedding():
+    rng = np.random.default_rng(0)
+    age = rng.uniform(20, 80, 16)
+    maps = rng.normal(size=(16, 1, 12, 12, 12)) + age[:, None, None, None, None] / 20
+    settings = {"max_epochs": 2, "width": 4}
+    full = small(**settings).fit(maps, age)
+    half = small(precision="bfloat16", **settings).fit(maps, age)
+    assert not torch.equal(weights(full), weights(half))
+    assert all(weight.dtype == torch.float32 for weight in half.net_.module_.parameters())
+    np.testing.assert_allclose(
+        [e["train_loss"] for e in half.history_], [e["train_loss"] for e in full.history_], rtol=0.1
+    )
+
+
+def pretrained_on_one_channel():
+    rng = np.random.default_rng(0)
+    age = rng.uniform(20, 80, 24)
+    maps = rng.normal(size=(24, 1, 12, 12, 12)) + age[:, None, None, None, None] / 20
+    return small(width=2, max_epochs=2).fit(maps, age), maps, age
+
+
+def test_init_from_starts_at_the_weights_of_another_encoder(tmp_path):
+    source, maps, age = pretrained_on_one_channel()
+    both = np.concatenate([maps, maps], axis=1)
+    tiny = {"width": 2, "max_epochs": 1, "lr": 1e-9, "random_state": 1}
+    same_maps = small(init_from=source, **tiny).fit(maps, age)
+    np.testing.assert_allclose(same_maps.transform(maps), source.transform(maps), atol=0.05)
+
+    folder = save(make_pipeline(source, Ridge()).fit(maps, age), tmp_path / "model")
+    expected = weights(small(init_from=source, **tiny).fit(both, age))
+    for init_from in (FrozenEstimator(source), folder, str(folder)):
+        assert torch.equal(weights(small(init_from=init_from, **tiny).fit(both, age)), expected)
+
+
+def test_a_cloned_source_says_how_to_keep_its_fit():
+    source, maps, age = pretrained_on_one_channel()
+    encoder = clone(small(width=2, init_from=source))
+    with pytest.raises(ValueError, match="FrozenEstimator"):
+        encoder.fit(maps, age)
+
+
+@pytest.mark.parametrize("balance", [None, "age"])
+def test_readers_ahead_change_nothing(people, balance):
+    maps = MapLoader(voxel_size=8).fit_transform(people[["stiffness", "damping_ratio"]])
+    settings = {"width": 2, "max_epochs": 2, "batch_size": 8, "balance": balance}
+    alone = small(**settings).fit(maps, people.age)
+    ahead = small(n_jobs=1, **settings).fit(maps, people.age)
+    assert torch.equal(weights(alone), weights(ahead))

@@ -36,20 +36,22 @@ def test_batches_partition_the_rows_evenly(n, size, shuffle):
 def test_items_carry_their_row(lazy):
     X = np.arange(6 * 8, dtype=np.float64).reshape(6, 1, 2, 2, 2)
     people = PeopleDataset(MapArray.from_array(X) if lazy else X, np.arange(6) * 10.0, np.arange(6))
-    inputs, y = people.subset(np.array([5, 3, 1])).__getitems__([2, 0])
-    assert inputs["X"].dtype == torch.float32
-    np.testing.assert_array_equal(inputs["X"], X[[1, 5]])
-    assert inputs["site"].tolist() == [1, 5]
-    assert y.tolist() == [10, 50]
+    batch = people.subset(np.array([5, 3, 1])).__getitems__([2, 0])
+    assert batch.X.dtype == torch.float32
+    np.testing.assert_array_equal(batch.X, X[[1, 5]])
+    assert batch.site.tolist() == [1, 5]
+    assert batch.y.tolist() == [10, 50]
 
 
 class Recorder:
     """An objective that keeps what it saw, and whose loss has a gradient."""
 
+    n_outputs = 0
+
     def __init__(self):
         self.seen = []
 
-    def __call__(self, embeddings, y, site):
+    def __call__(self, embeddings, y, site, moment):
         self.seen.append((embeddings.shape, y.tolist(), site.tolist()))
         return embeddings.square().sum() * 0 + embeddings[..., 0].mean()
 
@@ -119,7 +121,7 @@ def test_the_stream_is_restored_when_training_fails():
 
 
 def test_ctrl_c_is_not_swallowed():
-    def interrupt(embeddings, y, site):
+    def interrupt(embeddings, y, site, moment):
         raise KeyboardInterrupt
 
     net = new_net(interrupt, 1).initialize()
