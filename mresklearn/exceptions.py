@@ -4,7 +4,13 @@ Every error derives from :class:`ValueError`, as scikit-learn's tools expect; it
 cause (file, column, row) and the way out.
 """
 
-__all__ = ["DataError", "DeviceWarning", "MissingMetadataError", "SingleSiteWarning"]
+__all__ = [
+    "DataError",
+    "DeviceWarning",
+    "MissingMetadataError",
+    "SingleSiteWarning",
+    "UnpairedWarning",
+]
 
 
 class DataError(ValueError):
@@ -21,3 +27,7 @@ class SingleSiteWarning(UserWarning):
 
 class DeviceWarning(UserWarning):
     """A model was trained on a device that this machine does not have."""
+
+
+class UnpairedWarning(UserWarning):
+    """A contrastive loss found nobody to compare some people with."""

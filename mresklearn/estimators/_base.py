@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable
 from numbers import Integral, Real
@@ -15,6 +16,7 @@ from sklearn.model_selection import GroupShuffleSplit, ShuffleSplit
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
+from ..exceptions import UnpairedWarning
 from ..maps._validation import check_maps
 from ..nn.networks import ProjectionNetwork
 from ..nn.views import (
@@ -124,6 +126,18 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         self._stream = stream
         self.history_ = plain_history(self.net_.history)
         self.n_epochs_ = len(self.history_)
+        self._warn_of_unpaired(epochs * len(people))
+
+    def _warn_of_unpaired(self, n_seen: int) -> None:
+        n_unpaired = sum(epoch.get("unpaired", 0) for epoch in self.history_)
+        if n_unpaired:
+            warnings.warn(
+                f"{n_unpaired} of {n_seen} times a person was compared with nobody of their age, "
+                "and taught nothing. Give n_views=2, a wider sigma or bin_width, or a larger "
+                "batch_size.",
+                UnpairedWarning,
+                stacklevel=3,
+            )
 
     def _hold_out(
         self, people: PeopleDataset, groups: Any

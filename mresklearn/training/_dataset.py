@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 
 class Batch(NamedTuple):
@@ -75,8 +75,9 @@ class PeopleDataset(Dataset):
         return _ResidentPeople(samples, self.y, self.site, self.share)
 
     def _samples(self, rows: np.ndarray) -> torch.Tensor:
-        if self._buffer is None or len(self._buffer) < len(rows):
-            # fresh pages for every batch would cost a tenth of a training step
+        # fresh pages for every batch would cost a tenth of a training step; but a process that
+        # reads ahead still holds the last batch when it fills the next
+        if self._buffer is None or len(self._buffer) < len(rows) or get_worker_info():
             self._buffer = np.empty((len(rows), *self.X.shape[1:]), np.float32)
         samples = self._buffer[: len(rows)]
         if len(self.X.shape) == 2:

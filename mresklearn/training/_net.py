@@ -131,6 +131,12 @@ class TrainingNet(NeuralNet):
             loss = self.loss_of(batch, self.module_, OneProcess())
         return {"loss": loss, "y_pred": loss}
 
+    def on_epoch_end(self, net: Any, **kwargs: Any) -> None:
+        """Log how many people were compared with nobody of their age."""
+        super().on_epoch_end(net, **kwargs)
+        if self.views.n_views == 1:
+            self.history.record("unpaired", self._training.unpaired)
+
     def get_iterator(self, dataset: PeopleDataset, training: bool = False) -> DataLoader:
         """Return batches of nearly equal size; those of the training are made once."""
         if training:
@@ -192,6 +198,7 @@ class _Training:
         self.factor = find_schedule(schedule)
         self.n_steps = epochs * len(self.loader)
         self.steps_done = 0
+        self.unpaired = 0
 
     def __enter__(self) -> _Training:
         self.net._training = self
@@ -209,6 +216,7 @@ class _Training:
 
     def begin_epoch(self, epoch: int) -> None:
         """Agree with the other processes on an order, while each draws views of its own."""
+        self.unpaired = 0
         if self.order is not None:
             self.order.manual_seed(self.seed + epoch)
             torch.manual_seed(self.seed + epoch + 7919 * (1 + self.group.rank))
@@ -224,6 +232,8 @@ class _Training:
             for group in net.optimizer_.param_groups:
                 group["lr"] = net.lr * factor
             net.optimizer_.zero_grad(set_to_none=True)
+        if net.views.n_views == 1:
+            self.unpaired += net.objective.count_unpaired(batch.y)
         net._set_training(True)
         loss = net.loss_of(batch, self.module, self.group)
         # processes average their gradients, each of which is a part of the sum

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.functional import kl_div, log_softmax, softmax
 
-from ..nn.kernels import Kernel
+from ..nn._pairs import pair_weights
+from ..nn._recipes import find_recipe
+from ..nn.kernels import Kernel, find_kernel
 from ..nn.losses import contrastive_loss, neighbour_count
 
 SUPERVISED = ("l1", "mse", "soft_label")
@@ -31,6 +33,9 @@ class Objective(Protocol):
 
     def __call__(self, outputs: Tensor, y: Tensor, site: Tensor, moment: Moment) -> Tensor:
         """Return a scalar from outputs (n, views, d), y (n,) and site codes (n,)."""
+
+    def count_unpaired(self, y: Tensor) -> int:
+        """Return how many people of a batch could teach nothing if each had one view only."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,13 @@ class ContrastiveObjective:
             n_neighbours=self._neighbours(len(y), moment),
             selection=self.selection,
         )
+
+    def count_unpaired(self, y: Tensor) -> int:
+        """Return how many people have nobody near their age, whom a single view leaves alone."""
+        recipe = find_recipe(self.method, self.formula)
+        kernel = find_kernel(self.kernel, self.formula)
+        weights = pair_weights(recipe.weights, y, kernel, self.sigma, self.bin_width)
+        return int((weights.fill_diagonal_(0).sum(dim=1) == 0).sum())
 
     def _neighbours(self, n: int, moment: Moment) -> int | None:
         if isinstance(self.n_neighbours, str):
@@ -133,6 +145,10 @@ class SupervisedObjective:
             return divergence.sum(dim=-1).mean()
         error = outputs[..., 0] - ((y - self.centre) / self.scale)[:, None]
         return error.abs().mean() if self.kind == "l1" else error.square().mean()
+
+    def count_unpaired(self, y: Tensor) -> int:
+        """Return 0: people are not compared with each other."""
+        return 0
 
     def predict(self, outputs: Tensor) -> Tensor:
         """Return ages in years from outputs of shape (n, d)."""

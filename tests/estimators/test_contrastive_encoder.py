@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mresklearn import ContrastiveEncoder, MapArray, MapLoader, save
-from mresklearn.exceptions import DeviceWarning
+from mresklearn.exceptions import DeviceWarning, UnpairedWarning
 from mresklearn.training._objective import ContrastiveObjective
 from mresklearn.training._schedule import find_schedule, one_cycle
 
@@ -416,3 +416,19 @@ def test_readers_ahead_change_nothing(people, balance):
     alone = small(**settings).fit(maps, people.age)
     ahead = small(n_jobs=1, **settings).fit(maps, people.age)
     assert torch.equal(weights(alone), weights(ahead))
+
+
+def test_people_who_teach_nothing_are_counted_and_warned_of(regions):
+    """With one view, a person alone in their bin of age has no positive."""
+    X, age = regions
+    encoder = small(loss="supcon", n_views=1, bin_width=0.0, max_epochs=2)
+    with pytest.warns(UnpairedWarning, match="160 of 160 times"):
+        encoder.fit(X, age)
+    assert [epoch["unpaired"] for epoch in encoder.history_] == [80, 80]
+    assert [epoch["train_loss"] for epoch in encoder.history_] == [0, 0]
+
+    same_ages = np.repeat([20.0, 50.0], 40)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        encoder.fit(X, same_ages)
+    assert [epoch["unpaired"] for epoch in encoder.history_] == [0, 0]
