@@ -9,6 +9,7 @@ __all__ = [
     "DeviceWarning",
     "MissingMetadataError",
     "SingleSiteWarning",
+    "UnanswerableWarning",
     "UnpairedWarning",
 ]
 
@@ -31,3 +32,7 @@ class DeviceWarning(UserWarning):
 
 class UnpairedWarning(UserWarning):
     """A contrastive loss found nobody to compare some people with."""
+
+
+class UnanswerableWarning(UserWarning):
+    """A question that this design cannot answer, whatever the data: too few sites, say."""
