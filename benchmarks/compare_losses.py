@@ -28,10 +28,13 @@ import numpy as np
 import pandas as pd
 from _results import store
 from joblib import Parallel, delayed
+from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.dummy import DummyRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct, WhiteKernel
+from sklearn.kernel_ridge import KernelRidge
 from sklearn.linear_model import Ridge, RidgeCV
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.model_selection import GridSearchCV
@@ -52,39 +55,42 @@ from mresklearn import (
 from mresklearn.metrics import corrected_resampled_ttest
 
 ALPHAS = np.logspace(-3, 5, 17)
-# the range of each loss's similarities asks for a temperature of its own
 CONTRASTIVE: dict[str, dict[str, Any]] = {
     "exponential": {},
     "dynamic": {},
     "y_aware": {},
     "threshold": {},
     "supcon": {"bin_width": 4.0},
-    "rank_n_contrast": {"temperature": 2.0},
+    "rank_n_contrast": {},
     "simclr": {},
 }
 SUPERVISED = ("l1", "soft_label")
 
 
 def on_components(regressor: Any) -> Callable[[int, dict], Any]:
-    """Return a maker of a model on 50 principal components of the voxels."""
+    """Return a maker of a model on all principal components of the voxels."""
 
     def make(seed: int, network: dict) -> Any:
-        return make_pipeline(MapScaler(), MapMasker(), PCA(50, random_state=seed), regressor)
+        return make_pipeline(MapScaler(), MapMasker(), PCA(svd_solver="full"), regressor)
 
     return make
 
 
 def gaussian_process() -> Any:
-    """Return a Gaussian process, linear plus smooth, on standardised components."""
-    kernel = ConstantKernel() * DotProduct() + ConstantKernel() * RBF(10.0) + WhiteKernel()
-    process = GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
-    return make_pipeline(StandardScaler(), process)
+    """Return a Gaussian process, linear plus smooth."""
+    widths, sizes = (1.0, 1e5), (1e-8, 1e4)
+    kernel = (
+        ConstantKernel(1e-3, sizes) * DotProduct()
+        + ConstantKernel(1.0, sizes) * RBF(100.0, widths)
+        + WhiteKernel(0.1, (1e-4, 1e1))
+    )
+    return GaussianProcessRegressor(kernel, normalize_y=True, random_state=0)
 
 
 def support_vectors() -> Any:
     """Return a support vector regression whose width and cost are chosen in the fold."""
-    grid = {"svr__C": [1, 10, 100], "svr__gamma": ["scale", 1e-3]}
-    return GridSearchCV(make_pipeline(StandardScaler(), SVR()), grid, cv=3)
+    grid = {"C": [10, 100, 1000], "gamma": [1e-6, 1e-5, 1e-4]}
+    return GridSearchCV(SVR(), grid, cv=3)
 
 
 def supervised(loss: str) -> Callable[[int, dict], Any]:
@@ -98,13 +104,19 @@ def supervised(loss: str) -> Callable[[int, dict], Any]:
 def contrastive(loss: str, settings: dict) -> Callable[[int, dict], Any]:
     def make(seed: int, network: dict) -> Any:
         encoder = ContrastiveEncoder(loss=loss, random_state=seed, **{**network, **settings})
-        # the network has seen the training people, so RidgeCV would shrink too little
-        return make_pipeline(MapScaler(), encoder, Ridge(alpha=READOUT_ALPHA))
+        return make_pipeline(MapScaler(), encoder)
 
     return make
 
 
-READOUT_ALPHA = 1.0
+# the network has seen the training people, so a penalty chosen by cross-validation on their
+# embedding would be too small; both were chosen on training folds
+READOUTS = {
+    "ridge": Ridge(alpha=1.0),
+    "kernel ridge": TransformedTargetRegressor(
+        KernelRidge(alpha=0.3, kernel="rbf", gamma=2.0), transformer=StandardScaler()
+    ),
+}
 LINEAR = ("PCA + ridge", "PCA + Gaussian process", "PCA + SVR")
 MODELS: dict[str, Callable[[int, dict], Any]] = {
     "mean age": lambda seed, network: DummyRegressor(),
@@ -112,7 +124,7 @@ MODELS: dict[str, Callable[[int, dict], Any]] = {
     "PCA + Gaussian process": on_components(gaussian_process()),
     "PCA + SVR": on_components(support_vectors()),
     **{f"network, {loss}": supervised(loss) for loss in SUPERVISED},
-    **{f"{loss} + ridge": contrastive(loss, more) for loss, more in CONTRASTIVE.items()},
+    **{loss: contrastive(loss, more) for loss, more in CONTRASTIVE.items()},
 }
 
 
@@ -152,10 +164,17 @@ def fit_cell(
     torch.set_num_threads(1)
     train, test = fold
     model = MODELS[name](seed, network).fit(maps[train], age[train])
-    predicted = np.asarray(model.predict(maps[test]), float).tolist()
+    if name in CONTRASTIVE:
+        seen, new = model.transform(maps[train]), model.transform(maps[test])
+        predicted = {
+            f"{name} + {readout}": clone(regressor).fit(seen, age[train]).predict(new)
+            for readout, regressor in READOUTS.items()
+        }
+    else:
+        predicted = {name: model.predict(maps[test])}
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps({"predicted": predicted}))
+    partial.write_text(json.dumps({row: list(map(float, p)) for row, p in predicted.items()}))
     partial.replace(path)
 
 
@@ -201,6 +220,7 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--settings", type=json.loads, default={}, help="of the encoder, as JSON")
+    parser.add_argument("--finished", action="store_true", help="fit nothing more, tabulate")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--cells", type=Path, default=Path("benchmarks/cells"))
     options = parser.parse_args()
@@ -213,22 +233,30 @@ def main() -> None:
     name = options.study if options.study == "oasis1" else f"simulated_{'_'.join(options.maps)}"
     plan: dict[tuple, Path] = {}
     for model in options.models:
-        is_network = "network" in model or model.removesuffix(" + ridge") in CONTRASTIVE
+        is_network = "network" in model or model in CONTRASTIVE
         for seed in options.seeds if is_network else options.seeds[:1]:
             recipe = repr(MODELS[model](seed, options.settings)) + repr(maps.shape)
             digest = hashlib.sha256(recipe.encode()).hexdigest()[:16]
             for number in range(len(folds)):
                 plan[model, seed, number] = options.cells / name / f"{digest}-{number}.json"
     missing = {cell: path for cell, path in plan.items() if not path.exists()}
+    if options.finished:
+        unfinished = {(model, seed) for model, seed, _ in missing}
+        plan = {cell: path for cell, path in plan.items() if cell[:2] not in unfinished}
+        missing = {}
     tasks = (
         delayed(fit_cell)(maps, age, folds[fold], model, seed, options.settings, path)
-        for (model, seed, fold), path in missing.items()
+        for (model, seed, fold), path in sorted(missing.items(), key=lambda cell: cell[0][1])
     )
     fits = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(tasks)
     for _ in tqdm(fits, total=len(missing), desc=name, unit="fit"):
         pass
 
-    cells = {cell: json.loads(path.read_text())["predicted"] for cell, path in plan.items()}
+    cells = {
+        (row, seed, fold): predicted
+        for (_, seed, fold), path in plan.items()
+        for row, predicted in json.loads(path.read_text()).items()
+    }
     table = tabulate(cells, age, folds)
     print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
     store(

@@ -33,6 +33,8 @@ _HOME = {
     "load": "persistence",
     "save": "persistence",
     "StratifiedSiteKFold": "model_selection",
+    "compare_models": "model_selection",
+    "cross_validate_sites": "model_selection",
 }
 
 __all__ = [*sorted(_HOME), "__version__"]

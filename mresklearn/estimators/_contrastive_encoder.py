@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from numbers import Integral, Real
 from typing import Any
@@ -70,6 +71,9 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     output : {"projection", "encoder"}, default="projection"
         What `transform` returns: the projection that the loss compares, or the features of the
         trunk before it.
+    mirror_average : bool, default=True
+        `transform` averages over each map and its left-right mirror image, where ``flip`` has
+        taught the network that sides do not matter; maps only.
     n_views : int, default=2
         Random views of each person in a batch.
     noise : float, default=0.1
@@ -81,9 +85,9 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     affine : float, default=0
         Largest rotation of a view about each axis, in degrees, with a change of size of up to 5 %;
         maps only. Not a default: maps are registered, and interpolation blurs them.
-    cutout : float, default=0
-        Edge of a cube that half of the views lose, as a share of each axis; maps only. Not a
-        default: missing brain is what differs between studies.
+    cutout : float, default=0.4
+        Edge of a cube that half of the views lose, as a share of each axis; maps only. No single
+        region decides then, and brain that a study did not cover is nothing new.
     intensity : float, default=0
         Largest relative change of a view's values; maps only. Not a default: absolute stiffness
         carries age. Useful for T1, whose unit is arbitrary.
@@ -92,7 +96,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     lr_schedule : {"one_cycle", "cosine", "step", "constant"} or callable, default="one_cycle"
         Course of the learning rate over a call of `fit`; a callable takes the share of steps done
         and returns a factor. `partial_fit` always uses a level one.
-    weight_decay : float, default=0.01
+    weight_decay : float, default=0.1
         Decoupled weight decay (AdamW).
     batch_size : int, default=32
         Most people in a batch; batches of an epoch differ in size by at most one.
@@ -207,6 +211,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         "n_neighbours": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left"), None],
         "selection": [StrOptions(set(SELECTIONS))],
         "output": [StrOptions({"projection", "encoder"})],
+        "mirror_average": ["boolean"],
     }
 
     def __init__(
@@ -224,16 +229,17 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         width: int = 16,
         embedding_dim: int = 64,
         output: str = "projection",
+        mirror_average: bool = True,
         n_views: int = 2,
         noise: float = 0.1,
         shift: int = 2,
         flip: float = 0.5,
         affine: float = 0.0,
-        cutout: float = 0.0,
+        cutout: float = 0.4,
         intensity: float = 0.0,
         lr: float = 1e-3,
         lr_schedule: Any = "one_cycle",
-        weight_decay: float = 0.01,
+        weight_decay: float = 0.1,
         batch_size: int = 32,
         balance: str | None = None,
         accumulate: int = 1,
@@ -263,6 +269,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.width = width
         self.embedding_dim = embedding_dim
         self.output = output
+        self.mirror_average = mirror_average
         self.n_views = n_views
         self.noise = noise
         self.shift = shift
@@ -352,8 +359,13 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         check_is_fitted(self)
         module = self.net_.module_
-        function = module.trunk if self.output == "encoder" else module.project
-        return self.net_.apply(check_maps(self, X, reset=False), function)
+        if self.output == "encoder":
+            return self._apply(X, module.trunk)
+        embedding = self._apply(X, module.project)
+        if _is_supervised(self):
+            return embedding
+        # the average of two unit vectors is shorter
+        return embedding / np.linalg.norm(embedding, axis=1, keepdims=True)
 
     @available_if(_is_supervised)
     def predict(self, X: Any) -> np.ndarray:
@@ -371,9 +383,14 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         check_is_fitted(self)
         objective, module = self._objective(), self.net_.module_
-        return self.net_.apply(
-            check_maps(self, X, reset=False), lambda batch: objective.predict(module(batch))
-        )
+        return self._apply(X, lambda batch: objective.predict(module(batch)))
+
+    def _apply(self, X: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        """Return what a function of the network gives, averaged over a map and its mirror image."""
+        X = check_maps(self, X, reset=False)
+        if not (self.mirror_average and self.flip and len(self.sample_shape_) > 1):
+            return self.net_.apply(X, function)
+        return self.net_.apply(X, lambda batch: (function(batch) + function(batch.flip(2))) / 2)
 
     def _learn_target(self, y: np.ndarray) -> None:
         if _is_supervised(self):

@@ -186,8 +186,9 @@ class RandomAffine:
 class RandomCutout:
     """Blank a cube of each map, so that no single region decides.
 
-    Not a default: half-covered brains are what differs between studies, and a network should not
-    learn to take blanks for normal before that is wanted.
+    A default for maps (DeVries & Taylor 2017, Improved regularization of convolutional neural
+    networks with cutout): brain that one study covers and another does not is then nothing new to
+    the network.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ ARRAYS_FILE = "arrays.safetensors"
 _PACKAGES = ("sklearn", "mresklearn")
 # ... and these plain records.
 RECORDS = {
+    "mresklearn.intervals._held_out_errors:HeldOutErrors",
     "mresklearn.maps._grid:Grid",
     "mresklearn.maps._reading:MapReader",
 }

@@ -432,3 +432,20 @@ def test_people_who_teach_nothing_are_counted_and_warned_of(regions):
         warnings.simplefilter("error")
         encoder.fit(X, same_ages)
     assert [epoch["unpaired"] for epoch in encoder.history_] == [0, 0]
+
+
+@pytest.mark.parametrize("output", ["projection", "encoder"])
+def test_a_mirrored_brain_has_the_same_embedding_where_sides_do_not_matter(output):
+    encoder, maps, _ = pretrained_on_one_channel()
+    encoder.set_params(output=output)
+    mirrored = np.flip(maps, axis=2)
+    np.testing.assert_allclose(encoder.transform(mirrored), encoder.transform(maps), atol=1e-5)
+    one_side = encoder.set_params(mirror_average=False).transform(maps)
+    assert not np.allclose(encoder.transform(mirrored), one_side, atol=1e-4)
+
+
+def test_without_flips_in_training_nothing_is_mirrored():
+    _, maps, age = pretrained_on_one_channel()
+    encoder = small(width=2, flip=0.0).fit(maps, age)
+    plain = encoder.transform(maps)
+    np.testing.assert_array_equal(encoder.set_params(mirror_average=False).transform(maps), plain)
