@@ -209,7 +209,11 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
 
     def _saved_attributes(self) -> dict[str, Any]:
         """Return what `mresklearn.save` keeps: all attributes, the network as plain values."""
-        return {**vars(self), "net_": network_state(self.net_)}
+        plain = {
+            name: str(value) if isinstance(value, PathLike) else value
+            for name, value in vars(self).items()
+        }
+        return {**plain, "net_": network_state(self.net_)}
 
     def _restore_attributes(self, saved: dict[str, Any]) -> None:
         """Become the estimator whose attributes were saved."""

@@ -93,6 +93,17 @@ def test_training_goes_on_as_if_it_had_never_stopped(tmp_path):
     assert [e["train_loss"] for e in opened.history_] == [e["train_loss"] for e in encoder.history_]
 
 
+@pytest.mark.parametrize("loss", ["l1", "soft_label"])
+def test_a_supervised_network_predicts_the_same_ages(loss, tmp_path):
+    rng = np.random.default_rng(0)
+    X, age = rng.normal(size=(40, 5)), rng.uniform(20, 80, 40)
+    settings = {"width": 2, "max_epochs": 2, "random_state": 0}
+    encoder = ContrastiveEncoder(loss=loss, checkpoint=tmp_path / "unfinished", **settings)
+    opened = load(save(encoder.fit(X, age), tmp_path / "m"))
+    np.testing.assert_array_equal(opened.predict(X), encoder.predict(X))
+    assert opened.checkpoint == str(tmp_path / "unfinished")
+
+
 def test_opening_leaves_the_global_random_streams_alone(road, tmp_path):
     folder = save(road, tmp_path / "m")
     before = torch.get_rng_state()
