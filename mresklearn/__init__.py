@@ -23,6 +23,7 @@ _HOME = {
     "MapScaler": "maps",
     "RegionAverager": "maps",
     "RegionCropper": "maps",
+    "site_effect_test": "confounds",
     "site_predictability": "confounds",
     "ContrastiveEncoder": "estimators",
     "bootstrap_ci": "metrics",

@@ -1,5 +1,7 @@
 """How much of the site, the scanner or other confounds is in the features of a model."""
 
+from ._report import ConfoundReport
+from ._site_effect_test import site_effect_test
 from ._site_predictability import site_predictability
 
-__all__ = ["site_predictability"]
+__all__ = ["ConfoundReport", "site_effect_test", "site_predictability"]

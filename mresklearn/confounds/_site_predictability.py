@@ -9,9 +9,9 @@ from sklearn.model_selection import check_cv
 from sklearn.utils import Bunch, check_array, check_random_state
 
 from .._metadata import check_labels, name_rows
-from ._site_probe import balanced_accuracy, predict_site, scaled_views
+from ._site_probe import age_tables, balanced_accuracy, predict_site, scaled_views
 
-__all__ = ["site_predictability"]
+__all__ = ["deal_folds", "site_predictability"]
 
 
 def site_predictability(
@@ -130,7 +130,7 @@ def site_predictability(
     >>> bool(site_predictability(shifted, site, age=age).excess > 0.1)
     True
     """
-    X = check_array(X, dtype=np.float64, input_name="X")
+    X = check_array(X, dtype=[np.float64, np.float32], input_name="X")
     if probe not in ("linear", "rbf"):
         raise ValueError(f"probe must be 'linear' or 'rbf', got {probe!r}.")
     codes, names = check_labels(site, len(X), name="site")
@@ -145,9 +145,9 @@ def site_predictability(
     predicted = predict(views, None)
     age_floor = excess = np.nan
     if age is not None:
-        age = _check_age(age, len(X))
-        age_floor = balanced_accuracy(codes, predict([], age))
-        excess = balanced_accuracy(codes, predict(views, age)) - age_floor
+        ages = age_tables(_check_age(age, len(X)), folds)
+        age_floor = balanced_accuracy(codes, predict([], ages))
+        excess = balanced_accuracy(codes, predict(views, ages)) - age_floor
     return Bunch(
         balanced_accuracy=balanced_accuracy(codes, predicted),
         chance=1 / len(names),
@@ -161,7 +161,7 @@ def site_predictability(
 def _folds(cv, X, codes, persons, random_state, *, grouped):
     """List the (train, test) rows of each fold, checked for use by the probe."""
     if isinstance(cv, Integral) and not isinstance(cv, bool):
-        folds = _deal(int(cv), codes, persons, random_state)
+        folds = deal_folds(int(cv), codes, persons, random_state)
     else:
         # splitters that take no groups warn where they get some
         folds = list(check_cv(cv).split(X, codes, persons if grouped else None))
@@ -179,7 +179,7 @@ def _folds(cv, X, codes, persons, random_state, *, grouped):
     return folds
 
 
-def _deal(n_folds, codes, persons, random_state):
+def deal_folds(n_folds, codes, persons, random_state):
     """Deal persons, sorted by site, to folds in turn: every site is spread, however small it is."""
     _, first_row, person = np.unique(persons, return_index=True, return_inverse=True)
     if not 2 <= n_folds <= len(first_row):

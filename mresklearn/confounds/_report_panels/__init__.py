@@ -1,0 +1,1 @@
+"""The pictures of a confound report, one file for each question."""

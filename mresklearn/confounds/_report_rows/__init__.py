@@ -1,0 +1,1 @@
+"""The rows of a confound report, one file for each question they answer."""
