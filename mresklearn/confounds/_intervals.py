@@ -15,13 +15,17 @@ __all__ = [
 ]
 
 
+# beyond it the noncentral F distribution is not a number, and both limits are 1 but for rounding
+HOPELESSLY_LARGE = 1e8
+
+
 def explained_variance_interval(f_statistic, df_effect, df_error, n_rows, confidence):
     """Return limits of the share of variance that an F test speaks of, eta squared or partial R2.
 
     The limits of the noncentrality, divided by noncentrality plus n: Steiger (2004), Psychological
     Methods 9, 164-182, eq. 16 and 17. Exact for normal errors.
     """
-    if np.isposinf(f_statistic):
+    if f_statistic > HOPELESSLY_LARGE:
         return 1.0, 1.0
     low, high = _noncentrality_limits(
         lambda size: ncfdtr(df_effect, df_error, size, f_statistic),

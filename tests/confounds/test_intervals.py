@@ -90,3 +90,9 @@ def test_bootstrap_interval_of_symmetric_draws_is_the_percentile_interval():
     shifted = bootstrap_interval(draws, 0.5, 0.95)
     assert shifted[0] > low, "draws that lie below the estimate are biased downwards"
     assert np.isfinite(bootstrap_interval(draws, 99, 0.95)).all()
+
+
+@pytest.mark.parametrize("f_statistic", [1e7, 1e9, 3e16, np.inf])
+def test_groups_that_hardly_vary_inside_have_limits_near_one(f_statistic):
+    low, high = explained_variance_interval(f_statistic, 2, 20, 23, 0.95)
+    assert 0.999 < low <= high <= 1
