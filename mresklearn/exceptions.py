@@ -7,6 +7,7 @@ cause (file, column, row) and the way out.
 __all__ = [
     "DataError",
     "DeviceWarning",
+    "HarmonizationWarning",
     "MissingMetadataError",
     "SingleSiteWarning",
     "UnanswerableWarning",
@@ -24,6 +25,10 @@ class MissingMetadataError(ValueError):
 
 class SingleSiteWarning(UserWarning):
     """A step that uses site got none and treats everybody as one site."""
+
+
+class HarmonizationWarning(UserWarning):
+    """Site effects can be removed, but not reliably: a site is new, tiny, or all of one age."""
 
 
 class DeviceWarning(UserWarning):

@@ -1,0 +1,6 @@
+"""Harmonisation: remove what differs between sites from features, maps and embeddings."""
+
+from ._combat import ComBat
+from ._site_moments import SiteMoments
+
+__all__ = ["ComBat", "SiteMoments"]
