@@ -2,6 +2,7 @@
 
 from .losses import contrastive_loss, neighbour_count
 from .networks import build_network
+from .penalties import invariance_penalty
 from .views import (
     GaussianNoise,
     RandomAffine,
@@ -22,5 +23,6 @@ __all__ = [
     "RandomViews",
     "build_network",
     "contrastive_loss",
+    "invariance_penalty",
     "neighbour_count",
 ]

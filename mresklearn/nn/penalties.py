@@ -1,0 +1,225 @@
+"""Penalties on what an embedding tells of the site, each zero on average where it tells nothing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from ._fair_kl import fair_kl
+from ._gram import Gram
+from ._site_contrasts import (
+    Contrasts,
+    age_basis,
+    age_residual_maker,
+    marginal,
+    one_hot,
+    site_shares,
+    within_ages,
+)
+
+__all__ = ["CONDITIONAL", "PENALTIES", "invariance_penalty"]
+
+MARGINAL = ("mmd", "hsic", "coral")
+CONDITIONAL = ("conditional_mmd", "conditional_mean", "circe", "fair_kl")
+PENALTIES = (*MARGINAL, *CONDITIONAL)
+ROUNDING = 1e-9
+
+
+def invariance_penalty(
+    z: Tensor,
+    site: Tensor,
+    y: Tensor | None = None,
+    *,
+    kind: str = "conditional_mmd",
+    age_bandwidth: float = 5.0,
+    n_windows: int = 9,
+    fewest: float = 2.0,
+    ridge: float = 1e-2,
+    n_features: int | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    r"""Measure what embeddings tell of the site, with a gradient that takes it out.
+
+    With a kernel matrix :math:`K` between embeddings and a positive semi-definite :math:`W` of
+    sites and ages, most kinds are :math:`\langle K, W \rangle / \operatorname{tr} W` less its mean
+    if sites were shuffled. So they are zero on average without a site effect, for any number of
+    people, and grow like a kernel F ratio:
+
+    ======================= ====================================================================
+    kind                    compares
+    ======================= ====================================================================
+    ``mmd``                 each site with all others (Gretton et al. 2012)
+    ``hsic``                site and embedding; as ``mmd`` where sites are of one size (Gretton et
+                            al. 2005)
+    ``coral``               means and second moments of each site with those of all others (Sun &
+                            Saenko 2016 compare covariances alone, which shifts do not change)
+    ``conditional_mmd``     each site with all others among people of similar age
+    ``conditional_mean``    mean embedding of each site, given a cubic of age
+    ``circe``               what age leaves of site with the embedding, at similar ages (Pogodin
+                            et al. 2023)
+    ``fair_kl``             distances of people of similar age within a site and across sites
+                            (Barbano et al. 2023)
+    ======================= ====================================================================
+
+    The first three demand an embedding that is independent of site. Where ages differ by site, such
+    an embedding must forget age: no reading of it has a root mean squared error below the SD of the
+    sites' mean ages. The others demand independence given age.
+
+    Parameters
+    ----------
+    z : Tensor of shape (n, d) or (n, views, d)
+        Embeddings; normalised to unit length here. Views are penalised one by one and averaged.
+    site : Tensor of int of shape (n,) or (n, m)
+        Site codes, or several domain variables, whose penalties are averaged.
+    y : Tensor of shape (n,) or None, default=None
+        Age; needed by the conditional kinds.
+    kind : str, default="conditional_mmd"
+        A row of the table.
+    age_bandwidth : float, default=5.0
+        SD of the window of similar age, in units of `y`.
+    n_windows : int, default=9
+        Ages at which ``conditional_mmd`` compares, between the 5 % and the 95 % quantile.
+    fewest : float, default=2.0
+        Effective number of people that either side of a comparison must have.
+    ridge : float, default=0.01
+        Of the regression of site on age in ``circe``.
+    n_features : int or None, default=None
+        Random Fourier features in place of the exact kernel, for thousands of rows.
+    generator : torch.Generator or None, default=None
+        Draws them.
+
+    Returns
+    -------
+    penalty : Tensor, scalar
+        Zero, with zero gradient, where the batch holds nothing to compare.
+
+    Raises
+    ------
+    ValueError
+        If the kind is unknown, or a conditional kind gets no y.
+
+    References
+    ----------
+    Gretton et al. (2005), ALT: measuring statistical dependence with Hilbert-Schmidt norms.
+    Gretton et al. (2012), JMLR 13: a kernel two-sample test. Sun & Saenko (2016), ECCV workshops:
+    Deep CORAL. Pogodin et al. (2023), ICLR: efficient conditionally invariant representation
+    learning. Barbano et al. (2023), ICLR: unbiased supervised contrastive learning.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from mresklearn.nn import invariance_penalty
+    >>> generator = torch.manual_seed(0)
+    >>> site, age = torch.arange(60) % 2, torch.rand(60) * 60 + 20
+    >>> z = torch.randn(60, 8)
+    >>> shifted = z + 3 * site[:, None]
+    >>> bool(invariance_penalty(shifted, site, age) > 5 * invariance_penalty(z, site, age).abs())
+    True
+    """
+    if kind not in PENALTIES:
+        raise ValueError(f"kind must be one of {PENALTIES}, got {kind!r}.")
+    if kind in CONDITIONAL and y is None:
+        raise ValueError(f"kind={kind!r} holds age fixed, but y is None. Pass the ages.")
+    views = z[:, None] if z.ndim == 2 else z
+    columns = site[:, None] if site.ndim == 1 else site
+    age = None if y is None else y.to(views.dtype)
+    settings = _Settings(age_bandwidth, n_windows, fewest, ridge)
+    total = views.sum() * 0.0
+    for view in normalize(views, dim=2).unbind(dim=1):
+        gram = _gram(view, kind, n_features, generator)
+        for codes in columns.unbind(dim=1):
+            if len(codes) >= 4 and len(torch.unique(codes)) > 1:
+                total = total + _of_one_view(view, gram, codes, age, kind, settings)
+    return total / (views.shape[1] * columns.shape[1])
+
+
+class _Settings(NamedTuple):
+    """What conditional kinds are told of similar age."""
+
+    bandwidth: float
+    n_windows: int
+    fewest: float
+    ridge: float
+
+
+def _gram(
+    z: Tensor, kind: str, n_features: int | None, generator: torch.Generator | None
+) -> Gram | None:
+    """Return the kernel of a kind; those on means or distances need none."""
+    if kind in ("conditional_mean", "fair_kl"):
+        return None
+    if kind == "coral":
+        return Gram.of_moments(z)
+    # circe multiplies entry by entry, which needs the whole matrix
+    return Gram(z, n_features=None if kind == "circe" else n_features, generator=generator)
+
+
+def _of_one_view(
+    z: Tensor, gram: Gram | None, site: Tensor, y: Tensor | None, kind: str, settings: _Settings
+) -> Tensor:
+    """Return the penalty of one view and one domain variable."""
+    if gram is None:
+        assert y is not None
+        if kind == "fair_kl":
+            return fair_kl(z, site, y, bandwidth=settings.bandwidth)
+        return _mean_given_age(z, site, y)
+    if kind == "circe":
+        assert y is not None
+        return _circe(gram, site, y, bandwidth=settings.bandwidth, ridge=settings.ridge)
+    if kind == "hsic":
+        return _excess(gram, site_shares(site))
+    if kind == "conditional_mmd":
+        assert y is not None
+        windows = within_ages(
+            site, y, bandwidth=settings.bandwidth, n_windows=settings.n_windows,
+            fewest=settings.fewest,
+        )  # fmt: skip
+        return _excess(gram, windows)
+    return _excess(gram, marginal(site))
+
+
+def _excess(gram: Gram, contrasts: Contrasts) -> Tensor:
+    """Return the sum of v' K v over contrasts less its mean under shuffled sites, in its units."""
+    columns, pool = contrasts.columns.to(gram.dtype), contrasts.pool.to(gram.dtype)
+    size = columns.square().sum(dim=0)
+    if not len(size):
+        return gram.quadratic(pool).sum()
+    own = pool.square().sum(dim=0)
+    self_similarity = gram.diagonal(pool)
+    others = (gram.quadratic(pool) - own * self_similarity) / (pool.sum(dim=0).square() - own)
+    expected = size * (self_similarity - others)
+    unit = (size * self_similarity).sum()
+    return (gram.quadratic(columns) - expected).sum() / unit
+
+
+def _mean_given_age(z: Tensor, site: Tensor, y: Tensor) -> Tensor:
+    """Return the F ratio of site beyond a cubic of age, over all columns together, less one."""
+    basis = age_basis(y)
+    left = z - basis @ (basis.T @ z)
+    members = one_hot(site).to(z.dtype)
+    members = members - basis @ (basis.T @ members)
+    directions, size, _ = torch.linalg.svd(members, full_matrices=False)
+    directions = directions[:, size > 1e-4 * members.shape[0] ** 0.5]
+    n_error = len(y) - basis.shape[1] - directions.shape[1]
+    constant = left.square().sum() <= ROUNDING * len(y)
+    if constant or not directions.shape[1] or n_error < 1:
+        return z.sum() * 0.0
+    between = (directions.T @ left).square().sum()
+    within = left.square().sum() - between
+    return between / directions.shape[1] / (within / n_error + ROUNDING) - 1
+
+
+def _circe(gram: Gram, site: Tensor, y: Tensor, *, bandwidth: float, ridge: float) -> Tensor:
+    """Return the covariance of embedding and site residual at similar ages, off the diagonal."""
+    rest, ages = age_residual_maker(y, bandwidth=bandwidth, ridge=ridge)
+    members = one_hot(site).to(y.dtype)
+    left = rest @ ((members - members.mean(dim=0)) / members.sum(dim=0).sqrt())
+    shares = ages * (1 - torch.eye(len(y), device=y.device, dtype=y.dtype))
+    assert gram.matrix is not None
+    # people of similar age lie together whatever their site
+    expected = (shares * gram.matrix).sum() / shares.sum().clamp_min(1e-12)
+    covariance = (shares * (left @ left.T) * (gram.matrix - expected)).sum()
+    return covariance / left.square().sum().clamp_min(1e-12)
