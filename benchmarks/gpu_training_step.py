@@ -51,7 +51,7 @@ def bare_step_seconds(
         for rows in batches:
             with torch.autocast("cuda", torch.bfloat16) if half else nullcontext():
                 views = draw_views(maps[rows.cuda()]).flatten(0, 1)
-                outputs = model(views.contiguous(memory_format=layout))
+                outputs = model(views.contiguous(memory_format=layout)).embedding
             embeddings = outputs.float().view(len(rows), encoder.n_views, -1)
             loss = contrastive_loss(embeddings, age[rows.cuda()])
             optimizer.zero_grad()

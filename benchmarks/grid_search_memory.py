@@ -60,7 +60,7 @@ def one_step(people: int, cache: str) -> None:
     for _ in range(2):
         batch = torch.from_numpy(np.asarray(maps))
         views = RandomViews(2, (RandomShift(2), RandomFlip(0.5), GaussianNoise(0.1)))(batch)
-        embeddings = model(views.flatten(0, 1)).view(BATCH, 2, -1)
+        embeddings = model(views.flatten(0, 1)).embedding.view(BATCH, 2, -1)
         loss = contrastive_loss(embeddings, torch.from_numpy(age[:BATCH].astype("float32")))
         optimizer.zero_grad()
         loss.backward()

@@ -54,7 +54,7 @@ def bare_epochs(
         start = time.perf_counter()
         for rows in torch.randperm(len(maps)).tensor_split(-(-len(maps) // encoder.batch_size)):
             views = draw_views(maps[rows]).flatten(0, 1).contiguous(memory_format=layout)
-            embeddings = model(views).view(len(rows), encoder.n_views, -1)
+            embeddings = model(views).embedding.view(len(rows), encoder.n_views, -1)
             loss = contrastive_loss(
                 embeddings, age[rows], sigma=encoder.sigma, temperature=encoder.temperature
             )

@@ -8,6 +8,7 @@ __all__ = [
     "DataError",
     "DeviceWarning",
     "HarmonizationWarning",
+    "InertPenaltyWarning",
     "MissingMetadataError",
     "SingleSiteWarning",
     "UnanswerableWarning",
@@ -33,6 +34,10 @@ class HarmonizationWarning(UserWarning):
 
 class DeviceWarning(UserWarning):
     """A model was trained on a device that this machine does not have."""
+
+
+class InertPenaltyWarning(UserWarning):
+    """An invariance penalty had no say in the training: no gradient, nothing to compare, lost."""
 
 
 class UnpairedWarning(UserWarning):

@@ -33,6 +33,7 @@ from ..training._callbacks import ProgressBar, StopEarly
 from ..training._dataset import PeopleDataset
 from ..training._device import resolve_device, warn_of_device
 from ..training._history import plain_history
+from ..training._invariance import ADVERSARIAL, CHOICES, InvarianceTerm
 from ..training._net import TrainingNet
 from ..training._precision import PRECISIONS
 from ..training._randomness import StreamState, private_stream
@@ -40,6 +41,7 @@ from ..training._saved import network_state, restore_network
 from ..training._schedule import SCHEDULES
 from ..training._transplant import transplant
 from ._inputs import check_age, resolve_site
+from ._penalty_report import warn_of_inert_penalty
 from ._unfinished import checkpoint_of
 from ._weights import find_network
 
@@ -65,6 +67,10 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         "affine": [Interval(Real, 0, 180, closed="both")],
         "cutout": [Interval(Real, 0, 1, closed="left")],
         "intensity": [Interval(Real, 0, 1, closed="left")],
+        "penalty": [StrOptions(set(CHOICES)), callable, None],
+        "penalty_weight": [Interval(Real, 0, None, closed="left")],
+        "penalty_warm_up": [Interval(Real, 0, 1, closed="both")],
+        "age_bandwidth": [Interval(Real, 0, None, closed="neither")],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "lr_schedule": [StrOptions(set(SCHEDULES)), callable],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -115,6 +121,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
             self._stream: int | StreamState = self._seed
             self._learn_target(y)
+            self._adversary = self._adversary_settings(codes, y)
         checkpoint = checkpoint_of(self, people, groups, epochs)
         people, validation = self._hold_out(people, groups)
         with private_stream(self.device_, self._stream) as stream:
@@ -127,6 +134,8 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         self.history_ = plain_history(self.net_.history)
         self.n_epochs_ = len(self.history_)
         self._warn_of_unpaired(epochs * len(people))
+        if self.penalty is not None and self.penalty_weight:
+            warn_of_inert_penalty(self.penalty, self.history_)
 
     def _warn_of_unpaired(self, n_seen: int) -> None:
         n_unpaired = sum(epoch.get("unpaired", 0) for epoch in self.history_)
@@ -168,7 +177,31 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             "width": self.width,
             "embedding_dim": self.embedding_dim,
             "n_outputs": self._objective().n_outputs,
+            "adversary": self._adversary,
         }
+
+    def _adversary_settings(self, site: np.ndarray, y: np.ndarray) -> dict[str, Any] | None:
+        """Return what builds the adversary, if the penalty is one."""
+        if self.penalty not in ADVERSARIAL:
+            return None
+        if self.distributed:
+            raise ValueError(
+                f"penalty='{self.penalty}' trains an adversary, which several processes would each "
+                "train for themselves. Use a kernel penalty, or distributed=False."
+            )
+        return {
+            "n_sites": int(site.max()) + 1 if site.ndim == 1 else int(site[:, 0].max()) + 1,
+            "knows_age": self.penalty == "conditional_adversarial",
+            "age_centre": float(y.mean()),
+            "age_scale": float(y.std()),
+        }
+
+    def _invariance(self) -> InvarianceTerm | None:
+        if self.penalty is None:
+            return None
+        return InvarianceTerm(
+            self.penalty, self.penalty_weight, self.penalty_warm_up, self.age_bandwidth
+        )
 
     def _new_net(self, module: dict[str, Any]) -> TrainingNet:
         callbacks = [("stop_early", StopEarly(self.patience))] if self.early_stopping else []
@@ -180,6 +213,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             **{f"module__{name}": value for name, value in module.items()},
             views=self._views(),
             objective=self._objective(),
+            invariance=self._invariance(),
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=self.weight_decay,
             lr=self.lr,

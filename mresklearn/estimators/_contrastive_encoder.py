@@ -91,6 +91,19 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     intensity : float, default=0
         Largest relative change of a view's values; maps only. Not a default: absolute stiffness
         carries age. Useful for T1, whose unit is arbitrary.
+    penalty : str, callable or None, default=None
+        What is held against an embedding that tells the site, beside the loss: "mmd", "hsic",
+        "coral", "conditional_mmd", "conditional_mean", "circe" or "fair_kl", see
+        :func:`mresklearn.nn.invariance_penalty`; "adversarial", "conditional_adversarial" (its
+        adversary knows the age) or "confusion", see :mod:`mresklearn.nn.adversary`; or a function
+        of unit embeddings (n, d), site codes (n,) and ages (n,). Where ages differ by site, the
+        conditional ones alone let an embedding keep age.
+    penalty_weight : float, default=1.0
+        Factor of the penalty, or of the reversed gradient.
+    penalty_warm_up : float, default=0.1
+        Share of the epochs over which that factor rises from zero.
+    age_bandwidth : float, default=5.0
+        SD of the window in which ages count as similar, in years, for conditional penalties.
     lr : float, default=1e-3
         Learning rate of Adam; its peak under a schedule.
     lr_schedule : {"one_cycle", "cosine", "step", "constant"} or callable, default="one_cycle"
@@ -148,7 +161,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         The trained network; private in its form.
     history_ : list of dict
         Per epoch: ``epoch``, ``train_loss``, ``dur`` in seconds and, with early stopping,
-        ``valid_loss``.
+        ``valid_loss``. With a penalty also its value ``penalty``, ``penalty_gradient``, the length
+        of its gradient at the embedding over that of the loss, and ``site_probe`` and
+        ``site_floor``, the balanced accuracies of a linear guess of the site from the embedding and
+        from age alone.
     n_epochs_ : int
         Epochs trained.
     sites_ : ndarray of str
@@ -173,7 +189,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     -----
     `site` and `groups` are requested by this class, so that ``Pipeline`` and ``GridSearchCV``
     route them with metadata routing enabled. Site reaches every batch with its row; ``balance``
-    looks at it, the losses do not.
+    and ``penalty`` look at it, the losses do not.
 
     On a GPU the cohort lives on the device where half of the free memory holds it; otherwise
     batches are read ahead into pinned memory. Convolutions run channels last.
@@ -237,6 +253,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         affine: float = 0.0,
         cutout: float = 0.4,
         intensity: float = 0.0,
+        penalty: Any = None,
+        penalty_weight: float = 1.0,
+        penalty_warm_up: float = 0.1,
+        age_bandwidth: float = 5.0,
         lr: float = 1e-3,
         lr_schedule: Any = "one_cycle",
         weight_decay: float = 0.1,
@@ -277,6 +297,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.affine = affine
         self.cutout = cutout
         self.intensity = intensity
+        self.penalty = penalty
+        self.penalty_weight = penalty_weight
+        self.penalty_warm_up = penalty_warm_up
+        self.age_bandwidth = age_bandwidth
         self.lr = lr
         self.lr_schedule = lr_schedule
         self.weight_decay = weight_decay
@@ -307,8 +331,9 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             Training people.
         y : array-like of shape (n,)
             Their ages in years.
-        site : array-like of shape (n,) or None, default=None
-            Their sites; None takes the column ``site`` that came with the rows, if any.
+        site : array-like of shape (n,), DataFrame of shape (n, m) or None, default=None
+            Their sites; None takes the column ``site`` that came with the rows, if any. Further
+            columns of a DataFrame, such as scanner or frequency, are penalised as the first is.
         groups : array-like of shape (n,) or None, default=None
             Person of each row, so that early stopping holds out whole persons.
 
@@ -383,7 +408,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         """
         check_is_fitted(self)
         objective, module = self._objective(), self.net_.module_
-        return self._apply(X, lambda batch: objective.predict(module(batch)))
+        return self._apply(X, lambda batch: objective.predict(module(batch).scored))
 
     def _apply(self, X: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
         """Return what a function of the network gives, averaged over a map and its mirror image."""

@@ -62,15 +62,15 @@ def resolve_site(site: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
 
     Parameters
     ----------
-    site : array-like of shape (n,) or None
-        Keyword of `fit`.
+    site : array-like of shape (n,), DataFrame of shape (n, m) or None
+        Keyword of `fit`; in a DataFrame other domain variables follow the site.
     X : ndarray or MapArray
         A MapArray may carry a column ``site`` in its metadata.
 
     Returns
     -------
-    codes : ndarray of shape (n,), int
-        Position of each row's site in `names`.
+    codes : ndarray of shape (n,) or (n, m), int
+        Position of each row's site in `names`, and of other variables in their labels.
     names : ndarray of str
         Sites, sorted.
 
@@ -83,6 +83,9 @@ def resolve_site(site: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
         site = site_of_rows(X, "site")
         if site is None:
             return np.zeros(len(X), int), np.array(["0"])
+    elif isinstance(site, pd.DataFrame):
+        checked = [check_labels(site[name], len(X), name=str(name)) for name in site.columns]
+        return np.stack([codes for codes, _ in checked], axis=1), np.array(checked[0][1])
     elif isinstance(X, MapArray):
         site = pd.Series(np.asarray(site, dtype=object), index=_row_names(X, len(site)))
     codes, names = check_labels(site, len(X), name="site")

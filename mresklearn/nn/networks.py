@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import normalize
+
+from .adversary import SiteAdversary
 
 Builder = Callable[..., tuple[nn.Module, int]]
 
@@ -160,6 +162,21 @@ _FOR_MAPS: dict[str, Builder] = {
 NETWORKS = ("mlp", *_FOR_MAPS)
 
 
+class Outputs(NamedTuple):
+    """What a network makes of a batch.
+
+    Parameters
+    ----------
+    embedding : Tensor of shape (n, embedding_dim)
+        The projection.
+    scored : Tensor of shape (n, d)
+        What the loss takes: outputs of the head, or the embedding itself where there is none.
+    """
+
+    embedding: Tensor
+    scored: Tensor
+
+
 class ProjectionNetwork(nn.Module):
     """A trunk with a linear projection, and a linear head where the loss is a supervised one.
 
@@ -174,6 +191,8 @@ class ProjectionNetwork(nn.Module):
         Dimension of the projection.
     n_outputs : int, default=0
         Outputs of the head; 0 means none.
+    adversary : dict or None, default=None
+        Arguments of :class:`SiteAdversary` besides the embedding, whose weights then train along.
     """
 
     def __init__(
@@ -184,16 +203,18 @@ class ProjectionNetwork(nn.Module):
         width: int,
         embedding_dim: int,
         n_outputs: int = 0,
+        adversary: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.trunk, self.n_features = build_network(network, in_channels, sample_shape, width=width)
         self.projection = nn.Linear(self.n_features, embedding_dim)
         self.head = nn.Linear(embedding_dim, n_outputs) if n_outputs else None
+        self.adversary = None if adversary is None else SiteAdversary(embedding_dim, **adversary)
 
-    def forward(self, batch: Tensor) -> Tensor:
-        """Return what the loss takes: unit vectors (n, embedding_dim), or outputs of the head."""
-        projected = self.project(batch)
-        return projected if self.head is None else self.head(projected)
+    def forward(self, batch: Tensor) -> Outputs:
+        """Return the embedding, unit vectors where there is no head, and what the loss takes."""
+        embedding = self.project(batch)
+        return Outputs(embedding, embedding if self.head is None else self.head(embedding))
 
     def project(self, batch: Tensor) -> Tensor:
         """Return the projection, (n, embedding_dim)."""

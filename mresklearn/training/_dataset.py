@@ -16,6 +16,7 @@ class Batch(NamedTuple):
     y: torch.Tensor
     site: torch.Tensor
     X: torch.Tensor
+    row: torch.Tensor
 
 
 class PeopleDataset(Dataset):
@@ -27,8 +28,8 @@ class PeopleDataset(Dataset):
         Checked input; the cast to float32 is made per row.
     y : ndarray of shape (n,) or None, default=None
         Target; None at prediction.
-    site : ndarray of shape (n,), int, or None, default=None
-        Site codes; None means one site.
+    site : ndarray of shape (n,) or (n, domain variables), int, or None, default=None
+        Site codes, other domain variables after them; None means one site.
     share : tuple of int, default=(0, 1)
         This process and the number of processes: samples are read for every so manieth row of a
         batch, while target and site are given for all of it.
@@ -61,6 +62,7 @@ class PeopleDataset(Dataset):
             y=torch.from_numpy(self.y[rows].astype(np.float32)),
             site=torch.from_numpy(self.site[rows]),
             X=self._samples(rows[process::n_processes]),
+            row=torch.from_numpy(rows),
         )
 
     def subset(self, rows: np.ndarray) -> PeopleDataset:

@@ -15,12 +15,14 @@ from skorch.history import History
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 
+from ..nn.networks import Outputs
 from ._batches import BalancedBatches, EvenBatches, strata_of
 from ._callbacks import EarlyStop
 from ._checkpoint import Checkpoint
 from ._dataset import Batch, PeopleDataset
 from ._device import warn_of_device
 from ._history import plain_history
+from ._invariance import InvarianceTerm, SiteMonitor, gradient_share
 from ._loading import batch_loader, place
 from ._objective import Moment
 from ._precision import resolve_precision
@@ -40,6 +42,8 @@ class TrainingNet(NeuralNet):
         (n, ...) -> (n, views, ...), random.
     objective : Objective
         What a batch is trained for.
+    invariance : InvarianceTerm or None, default=None
+        What is added against the site.
     precision : {"auto", "float32", "bfloat16"}, default="float32"
         Of convolutions and matrix products in training.
     balance : {"site", "age", "site_and_age"} or None, default=None
@@ -60,6 +64,7 @@ class TrainingNet(NeuralNet):
         *,
         views: Any,
         objective: Any,
+        invariance: InvarianceTerm | None = None,
         precision: str = "float32",
         balance: str | None = None,
         accumulate: int = 1,
@@ -69,6 +74,7 @@ class TrainingNet(NeuralNet):
     ) -> None:
         self.views = views
         self.objective = objective
+        self.invariance = invariance
         self.precision = precision
         self.balance = balance
         self.accumulate = accumulate
@@ -136,6 +142,9 @@ class TrainingNet(NeuralNet):
         super().on_epoch_end(net, **kwargs)
         if self.views.n_views == 1:
             self.history.record("unpaired", self._training.unpaired)
+        if self._training.monitor is not None:
+            people = self._training.people
+            self._training.monitor.record(self, first_domain(people.site), people.y)
 
     def get_iterator(self, dataset: PeopleDataset, training: bool = False) -> DataLoader:
         """Return batches of nearly equal size; those of the training are made once."""
@@ -145,7 +154,7 @@ class TrainingNet(NeuralNet):
         return batch_loader(dataset, batches, self.device, n_jobs=0)
 
     def loss_of(
-        self, batch: Batch, module: Callable[[Tensor], Tensor], group: OneProcess
+        self, batch: Batch, module: Callable[[Tensor], Outputs], group: OneProcess
     ) -> Tensor:
         """Return the loss of a batch, compared across the processes of a group."""
         device = torch.device(self.device)
@@ -153,10 +162,21 @@ class TrainingNet(NeuralNet):
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             views = self.views(batch.X.to(device, non_blocking=True))
             outputs = module(_channels_last(views.flatten(0, 1)))
-        outputs = outputs.float().view(*views.shape[:2], -1)
-        outputs = group.gather(outputs, len(batch.y))
+        scored = group.gather(_by_person(outputs.scored, views), len(batch.y))
+        y, site = batch.y.to(device), batch.site.to(device)
         moment = Moment(len(self.history), self.max_epochs)
-        return self.objective(outputs, batch.y.to(device), batch.site.to(device), moment)
+        loss = self.objective(scored, y, first_domain(site), moment)
+        if self.invariance is None:
+            return loss
+        embedding = _by_person(outputs.embedding, views)
+        gathered = (
+            scored if outputs.scored is outputs.embedding else group.gather(embedding, len(y))
+        )
+        domains = site[:, None] if site.ndim == 1 else site
+        term, value = self.invariance(gathered, domains, y, moment, self.module_.adversary)
+        if self.module_.training:
+            self._training.watch(batch, outputs.embedding, gathered, loss, term, value)
+        return loss + term
 
     def __getstate__(self) -> dict[str, Any]:
         state = super().__getstate__()
@@ -199,6 +219,7 @@ class _Training:
         self.n_steps = epochs * len(self.loader)
         self.steps_done = 0
         self.unpaired = 0
+        self.monitor: SiteMonitor | None = None
 
     def __enter__(self) -> _Training:
         self.net._training = self
@@ -217,6 +238,7 @@ class _Training:
     def begin_epoch(self, epoch: int) -> None:
         """Agree with the other processes on an order, while each draws views of its own."""
         self.unpaired = 0
+        self.monitor = None if self.net.invariance is None else SiteMonitor()
         if self.order is not None:
             self.order.manual_seed(self.seed + epoch)
             torch.manual_seed(self.seed + epoch + 7919 * (1 + self.group.rank))
@@ -243,6 +265,23 @@ class _Training:
         self.steps_done += 1
         loss = loss.detach()
         return {"loss": loss, "y_pred": loss}
+
+    def watch(
+        self,
+        batch: Batch,
+        embedding: Tensor,
+        gathered: Tensor,
+        loss: Tensor,
+        term: Tensor,
+        value: Tensor,
+    ) -> None:
+        """Keep what the epoch says of the site; the gradient is looked at once an epoch."""
+        assert self.monitor is not None
+        assert self.net.invariance is not None
+        self.monitor.add(value, batch.row, gathered)
+        weighs = self.net.invariance.factor(Moment(len(self.net.history), self.net.max_epochs))
+        if self.monitor.share is None and weighs:
+            self.monitor.share = gradient_share(term, loss, embedding)
 
     def resume(self, checkpoint: Checkpoint | None) -> int:
         """Go to where a killed process was; return the epochs that it finished."""
@@ -282,8 +321,18 @@ class _Training:
         net, people = self.net, self.people
         if net.balance is None:
             return EvenBatches(len(people), net.batch_size, shuffle=True, order=self.order)
-        strata = strata_of(net.balance, people.site, people.y)
+        strata = strata_of(net.balance, first_domain(people.site), people.y)
         return BalancedBatches(strata, net.batch_size, order=self.order)
+
+
+def _by_person(outputs: Tensor, views: Tensor) -> Tensor:
+    """Return outputs of all views as (n, views, d), in float32."""
+    return outputs.float().view(*views.shape[:2], -1)
+
+
+def first_domain(site: Any) -> Any:
+    """Return the site codes, which other domain variables may stand beside."""
+    return site if site.ndim == 1 else site[:, 0]
 
 
 def _channels_last(batch: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..nn.networks import Outputs
+
 
 class OneProcess:
     """Training in this process alone."""
@@ -16,7 +18,7 @@ class OneProcess:
     rank = 0
     size = 1
 
-    def wrap(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
+    def wrap(self, module: nn.Module) -> Callable[[Tensor], Outputs]:
         """Return what to call in training instead of the module."""
         return module
 
@@ -55,7 +57,7 @@ class ManyProcesses(OneProcess):
         self.rank = self._accelerator.process_index
         self.size = self._accelerator.num_processes
 
-    def wrap(self, module: nn.Module) -> Callable[[Tensor], Tensor]:
+    def wrap(self, module: nn.Module) -> Callable[[Tensor], Outputs]:
         """Return the module with gradients averaged over processes."""
         return self._accelerator.prepare_model(module)
 

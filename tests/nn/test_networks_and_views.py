@@ -58,7 +58,7 @@ def test_small_maps_are_no_obstacle(network):
 
 def test_every_parameter_of_the_projection_network_gets_a_gradient():
     model = ProjectionNetwork("resnet10", 2, (2, 12, 12, 12), width=2, embedding_dim=5)
-    output = model(torch.randn(4, 2, 12, 12, 12))
+    output = model(torch.randn(4, 2, 12, 12, 12)).embedding
     (output * torch.randn_like(output)).sum().backward()
     torch.testing.assert_close(output.norm(dim=1), torch.ones(4))
     for name, parameter in model.named_parameters():
