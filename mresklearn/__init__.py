@@ -26,6 +26,7 @@ _HOME = {
     "site_effect_test": "confounds",
     "site_predictability": "confounds",
     "ContrastiveEncoder": "estimators",
+    "DomainInvariantRegressor": "estimators",
     "bootstrap_ci": "metrics",
     "brain_age_scores": "metrics",
     "corrected_resampled_ttest": "metrics",

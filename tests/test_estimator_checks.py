@@ -9,6 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 import mresklearn
 from mresklearn import (
     ContrastiveEncoder,
+    DomainInvariantRegressor,
     MapLoader,
     MapMasker,
     MapScaler,
@@ -29,6 +30,10 @@ INSTANCES = [
     MapScaler(),
     MapMasker(),
     ContrastiveEncoder(max_epochs=3, width=2, embedding_dim=4),
+    DomainInvariantRegressor(
+        # scikit-learn's targets are of unit variance, not years
+        encoder=ContrastiveEncoder(sigma=0.3, max_epochs=8, width=8, random_state=0)
+    ),
 ]
 VARIANTS = [
     ContrastiveEncoder(max_epochs=3, width=2, early_stopping=True, validation_fraction=0.3),
@@ -50,11 +55,14 @@ def test_every_public_estimator_is_checked():
     assert public == {type(estimator).__name__ for estimator in INSTANCES}
 
 
+# the checks know no sites
+@pytest.mark.filterwarnings("ignore::mresklearn.exceptions.SingleSiteWarning")
 @parametrize_with_checks(INSTANCES, expected_failed_checks=expected_failed_checks)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 
 
+@pytest.mark.filterwarnings("ignore::mresklearn.exceptions.SingleSiteWarning")
 @parametrize_with_map_checks(INSTANCES[len(LABELLED) :] + VARIANTS)
 def test_map_checks(estimator, check):
     check(type(estimator).__name__, estimator)

@@ -135,7 +135,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         self.n_epochs_ = len(self.history_)
         self._warn_of_unpaired(epochs * len(people))
         if self.penalty is not None and self.penalty_weight:
-            warn_of_inert_penalty(self.penalty, self.history_)
+            warn_of_inert_penalty(self.penalty, self.history_, len(self.sites_))
 
     def _warn_of_unpaired(self, n_seen: int) -> None:
         n_unpaired = sum(epoch.get("unpaired", 0) for epoch in self.history_)
@@ -199,9 +199,8 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
     def _invariance(self) -> InvarianceTerm | None:
         if self.penalty is None:
             return None
-        return InvarianceTerm(
-            self.penalty, self.penalty_weight, self.penalty_warm_up, self.age_bandwidth
-        )
+        weight = self.penalty_weight * self._objective().gradient_scale
+        return InvarianceTerm(self.penalty, weight, self.penalty_warm_up, self.age_bandwidth)
 
     def _new_net(self, module: dict[str, Any]) -> TrainingNet:
         callbacks = [("stop_early", StopEarly(self.patience))] if self.early_stopping else []

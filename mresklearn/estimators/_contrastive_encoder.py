@@ -99,7 +99,8 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         of unit embeddings (n, d), site codes (n,) and ages (n,). Where ages differ by site, the
         conditional ones alone let an embedding keep age.
     penalty_weight : float, default=1.0
-        Factor of the penalty, or of the reversed gradient.
+        Factor of the penalty, or of the reversed gradient; divided by `temperature` for contrastive
+        losses, as their gradient is, so that one range from 0.1 to 10 serves all losses.
     penalty_warm_up : float, default=0.1
         Share of the epochs over which that factor rises from zero.
     age_bandwidth : float, default=5.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from ..exceptions import InertPenaltyWarning
+from ..exceptions import InertPenaltyWarning, SingleSiteWarning
 
 __all__ = ["warn_of_inert_penalty"]
 
@@ -13,7 +13,7 @@ SMALLEST_SHARE = 0.01
 SURE = 0.05
 
 
-def warn_of_inert_penalty(penalty: Any, history: list[dict[str, Any]]) -> None:
+def warn_of_inert_penalty(penalty: Any, history: list[dict[str, Any]], n_sites: int) -> None:
     """Warn where a penalty did nothing, and name the cause.
 
     Parameters
@@ -23,7 +23,17 @@ def warn_of_inert_penalty(penalty: Any, history: list[dict[str, Any]]) -> None:
     history : list of dict
         Epochs, with ``penalty`` and ``penalty_gradient``, the length of its gradient over that of
         the loss, at the embedding.
+    n_sites : int
+        Sites seen in `fit`.
     """
+    if n_sites == 1:
+        warnings.warn(
+            "There is one site, so that a penalty on what tells sites apart does nothing. Pass "
+            "site= to fit, or let it travel with the rows: MapLoader(metadata=['site']).",
+            SingleSiteWarning,
+            stacklevel=4,
+        )
+        return
     shares = [epoch["penalty_gradient"] for epoch in history if "penalty_gradient" in epoch]
     values = [epoch["penalty"] for epoch in history if "penalty" in epoch]
     if not shares:
@@ -35,7 +45,7 @@ def warn_of_inert_penalty(penalty: Any, history: list[dict[str, Any]]) -> None:
     elif largest == 0:
         cause = (
             "no batch held two sites to compare at similar ages. Give balance='site', a larger "
-            "batch_size or age_bandwidth, or more than one site"
+            "batch_size or a larger age_bandwidth"
         )
     elif largest < SMALLEST_SHARE:
         cause = (

@@ -191,8 +191,8 @@ def _excess(gram: Gram, contrasts: Contrasts) -> Tensor:
     self_similarity = gram.diagonal(pool)
     others = (gram.quadratic(pool) - own * self_similarity) / (pool.sum(dim=0).square() - own)
     expected = size * (self_similarity - others)
-    unit = (size * self_similarity).sum()
-    return (gram.quadratic(columns) - expected).sum() / unit
+    # each contrast in units of its own noise, so that windows of few people do not drown the others
+    return ((gram.quadratic(columns) - expected) / (size * self_similarity)).mean()
 
 
 def _mean_given_age(z: Tensor, site: Tensor, y: Tensor) -> Tensor:

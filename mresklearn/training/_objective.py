@@ -31,6 +31,10 @@ class Objective(Protocol):
     def n_outputs(self) -> int:
         """Width of the head that the network needs; 0 means that the embedding is trained."""
 
+    @property
+    def gradient_scale(self) -> float:
+        """Size of the gradient beside that of a loss of order one; penalties are scaled by it."""
+
     def __call__(self, outputs: Tensor, y: Tensor, site: Tensor, moment: Moment) -> Tensor:
         """Return a scalar from outputs (n, views, d), y (n,) and site codes (n,)."""
 
@@ -60,6 +64,11 @@ class ContrastiveObjective:
     selection: str = "similarity"
 
     n_outputs = 0
+
+    @property
+    def gradient_scale(self) -> float:
+        """Similarities are divided by the temperature, and so are differences of the embedding."""
+        return 1 / self.temperature
 
     def __call__(self, outputs: Tensor, y: Tensor, site: Tensor, moment: Moment) -> Tensor:
         return contrastive_loss(
@@ -118,6 +127,8 @@ class SupervisedObjective:
     scale: float
     centres: tuple[float, ...] = ()
     sigma: float = 1.0
+
+    gradient_scale = 1.0
 
     @classmethod
     def of_ages(cls, kind: str, y: Tensor, sigma: float, bin_width: float) -> SupervisedObjective:

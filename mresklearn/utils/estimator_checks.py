@@ -192,7 +192,11 @@ def check_clone_is_unfitted(name: str, estimator: BaseEstimator) -> None:
     X, y, _ = _people()
     _fit(estimator, X, y)
     copy = clone(estimator)
-    assert copy.get_params() == estimator.get_params()
+    plain = [
+        {key: value for key, value in one.get_params().items() if not hasattr(value, "get_params")}
+        for one in (copy, estimator)
+    ]
+    assert plain[0] == plain[1]
     learned = [key for key in vars(copy) if key.endswith("_")]
     assert not learned, f"{name}: clone carries {learned}"
 
