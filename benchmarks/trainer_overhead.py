@@ -23,6 +23,7 @@ from _results import store
 from mresklearn import ContrastiveEncoder, MapLoader, MapScaler, make_mre_cohort
 from mresklearn.nn import (
     GaussianNoise,
+    RandomCutout,
     RandomFlip,
     RandomShift,
     RandomViews,
@@ -46,7 +47,12 @@ def bare_epochs(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=encoder.lr, weight_decay=encoder.weight_decay
     )
-    changes = (RandomShift(encoder.shift), RandomFlip(encoder.flip), GaussianNoise(encoder.noise))
+    changes = (
+        RandomShift(encoder.shift),
+        RandomFlip(encoder.flip),
+        RandomCutout(encoder.cutout),
+        GaussianNoise(encoder.noise),
+    )
     draw_views = RandomViews(encoder.n_views, changes)
     model.train()
     seconds = []
