@@ -30,11 +30,9 @@ from tqdm import tqdm
 from mresklearn.confounds import site_effect_test
 from mresklearn.confounds._age_spline import age_spline
 from mresklearn.confounds._conditional_permutation import permute_given, site_log_probability
-from mresklearn.confounds._partial_r2 import (
-    draw_permutations,
-    partial_r2_permutations,
-    permutation_p_value,
-)
+from mresklearn.confounds._effect import permutation_p
+from mresklearn.confounds._partial_r2 import partial_r2_permutations
+from mresklearn.confounds._permuted_scores import draw_permutations
 from mresklearn.confounds._robust_score import RobustScore
 from mresklearn.confounds._site_directions import SiteDirections
 
@@ -88,7 +86,7 @@ def raw_partial_confounder(
     def explained(codes: np.ndarray) -> float:
         return float(np.sum(np.bincount(codes, weights=centred) ** 2 / counts))
 
-    return permutation_p_value(explained(site), np.array([explained(codes) for codes in drawn]))
+    return permutation_p(explained(site), np.array([explained(codes) for codes in drawn]))
 
 
 def permuted_f(
@@ -102,7 +100,7 @@ def permuted_f(
     def partial_r2(columns: np.ndarray) -> np.ndarray:
         return directions.partial_r2(directions.residuals(columns))[0]
 
-    return permutation_p_value(partial_r2(residuals[:, None])[0], partial_r2(residuals[orders].T))
+    return permutation_p(partial_r2(residuals[:, None])[0], partial_r2(residuals[orders].T))
 
 
 def multiplier_gcm(
@@ -113,7 +111,7 @@ def multiplier_gcm(
     score, residuals = RobustScore(directions.basis), directions.residuals(embedding)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], size=(n, len(site), 1))
     null = np.array([score.statistic(sign * residuals).max() for sign in signs])
-    return permutation_p_value(score.statistic(residuals).max(), null)
+    return permutation_p(score.statistic(residuals).max(), null)
 
 
 def all_tests(data: Data, n: int, seed: int) -> dict[str, float]:

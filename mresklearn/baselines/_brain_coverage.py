@@ -6,18 +6,17 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted
 
 from ..maps import MapArray, RegionAverager
 from ..maps._map_array import inside
+from ..maps._map_transformer import TableTransformer
 from ..maps._validation import check_maps
 
 __all__ = ["BrainCoverage"]
 
 
-class BrainCoverage(TransformerMixin, BaseEstimator):
+class BrainCoverage(TableTransformer):
     """Reduce each person's maps to the share of each region, or coarse block, that is brain.
 
     Says what the field of view gives away in a few columns that can be looked at: which lobe a
@@ -46,8 +45,9 @@ class BrainCoverage(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    2-D features have no place, so that neighbouring columns form a block, and every value other
-    than 0 counts as brain.
+    The table has shape (n, regions or blocks): the share of each that lies in the person's brain,
+    from 0 to 1. 2-D features have no place, so that neighbouring columns form a block, and every
+    value other than 0 counts as brain.
 
     Examples
     --------
@@ -73,22 +73,8 @@ class BrainCoverage(TransformerMixin, BaseEstimator):
         self.regions = regions
         self.n_blocks = n_blocks
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> BrainCoverage:
-        """Find the regions or blocks on the grid of the maps; nothing is learned from people.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            Training people.
-        y : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        self : BrainCoverage
-            The fitted transformer.
-        """
+    def _learn(self, X: Any) -> None:
+        """Find the regions or blocks on the grid of the maps; nothing is learned from people."""
         maps = check_maps(self, X, reset=True)
         self._averager: RegionAverager | None = None
         if isinstance(maps, MapArray) and self.labels is not None:
@@ -97,22 +83,9 @@ class BrainCoverage(TransformerMixin, BaseEstimator):
             ).fit(maps[:1])
         else:
             self._divide(maps.shape[2:] if maps.ndim == 5 else maps.shape[1:])
-        return self
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the coverage of each person.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            People with samples of the shape seen in `fit`.
-
-        Returns
-        -------
-        coverage : ndarray of shape (n, regions or blocks), float32
-            Share of each that lies in the person's brain, from 0 to 1.
-        """
-        check_is_fitted(self)
+    def _convert(self, X: Any) -> np.ndarray:
+        """Return the coverage of each person."""
         maps = check_maps(self, X, reset=False)
         if self._averager is not None:
             return self._averager.transform(maps)
@@ -122,29 +95,10 @@ class BrainCoverage(TransformerMixin, BaseEstimator):
             row[:] = np.bincount(self._blocks[brain], minlength=len(self._sizes)) / self._sizes
         return coverage
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return a name for each column.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        names : ndarray of str
-            Such as ``left_thalamus_coverage``, or ``block2_0_4`` along x, y and z.
-        """
-        check_is_fitted(self)
+    def _column_names(self, input_features: Any) -> list[str]:
         if self._averager is not None:
-            return self._averager.get_feature_names_out()
-        places = np.ndindex(*self._counts)
-        return np.array(["block" + "_".join(map(str, place)) for place in places], dtype=object)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+            return list(self._averager.get_feature_names_out())
+        return ["block" + "_".join(map(str, place)) for place in np.ndindex(*self._counts)]
 
     def _divide(self, shape: tuple[int, ...]) -> None:
         """Give each voxel, or each column, the number of its block."""

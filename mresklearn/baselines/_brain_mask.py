@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in
 
 from ..maps import MapArray
 from ..maps._map_array import inside
+from ..maps._map_transformer import TableTransformer
 from ..maps._validation import check_maps
 
 __all__ = ["BrainMask"]
 
 
-class BrainMask(TransformerMixin, BaseEstimator):
+class BrainMask(TableTransformer):
     """Reduce each person's maps to 1 in the brain and 0 outside, to see what coverage gives away.
 
     No tissue property is left. What still predicts the study, or seems to predict age, does so
@@ -37,8 +37,9 @@ class BrainMask(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    Background is exactly 0 in loaded maps; a voxel is brain where any channel differs from 0. In
-    2-D features, every value other than 0 counts as brain.
+    The table has shape (n, voxels): 1 where the person has brain, else 0. Background is exactly 0
+    in loaded maps; a voxel is brain where any channel differs from 0. In 2-D features, every value
+    other than 0 counts as brain.
 
     Examples
     --------
@@ -54,22 +55,8 @@ class BrainMask(TransformerMixin, BaseEstimator):
 
     _parameter_constraints: dict = {}
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> BrainMask:
-        """Find the voxels that are brain in anybody, one person at a time.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            Training people.
-        y : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        self : BrainMask
-            The fitted transformer.
-        """
+    def _learn(self, X: Any) -> None:
+        """Find the voxels that are brain in anybody."""
         maps = check_maps(self, X, reset=True)
         if isinstance(maps, MapArray):
             self.voxels_ = np.zeros(maps.shape[2:], bool)
@@ -77,22 +64,9 @@ class BrainMask(TransformerMixin, BaseEstimator):
                 self.voxels_ |= inside(sample)
         else:
             self.voxels_ = np.any(maps != 0, axis=0)
-        return self
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the mask of each person.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            People with samples of the shape seen in `fit`.
-
-        Returns
-        -------
-        masks : ndarray of shape (n, voxels), float32
-            1 where the person has brain, else 0.
-        """
-        check_is_fitted(self)
+    def _convert(self, X: Any) -> np.ndarray:
+        """Return the mask of each person."""
         maps = check_maps(self, X, reset=False)
         if not isinstance(maps, MapArray):
             return (maps[:, self.voxels_] != 0).astype(np.float32)
@@ -101,26 +75,7 @@ class BrainMask(TransformerMixin, BaseEstimator):
             row[:] = inside(sample)[self.voxels_]
         return masks
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return a name for each voxel.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        names : ndarray of str
-            Such as ``voxel12_30_7``; input names for 2-D features.
-        """
-        check_is_fitted(self)
+    def _column_names(self, input_features: Any) -> list[str]:
         if self.voxels_.ndim == 1:
-            return _check_feature_names_in(self, input_features)[self.voxels_]
-        names = ["voxel" + "_".join(map(str, index)) for index in np.argwhere(self.voxels_)]
-        return np.array(names, dtype=object)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+            return list(_check_feature_names_in(self, input_features)[self.voxels_])
+        return ["voxel" + "_".join(map(str, index)) for index in np.argwhere(self.voxels_)]

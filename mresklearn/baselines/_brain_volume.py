@@ -6,19 +6,19 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import validate_data
 
 from .._metadata import name_rows
 from ..exceptions import MissingMetadataError
 from ..maps import MapArray
 from ..maps._map_array import inside
+from ..maps._map_transformer import TableTransformer
 from ..maps._validation import check_maps
 
 __all__ = ["BrainVolume"]
 
 
-class BrainVolume(TransformerMixin, BaseEstimator):
+class BrainVolume(TableTransformer):
     """Reduce each person to the number of brain voxels, or to a column such as ``eTIV``.
 
     Parameters
@@ -48,7 +48,9 @@ class BrainVolume(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    In 2-D features, every value other than 0 counts as a brain voxel.
+    The table has one column: the number of voxels, or the column in its unit. In 2-D features,
+    every value other than 0 counts as a brain voxel. With `column`, rows may also be a DataFrame
+    that holds anything else beside it.
 
     Examples
     --------
@@ -68,41 +70,14 @@ class BrainVolume(TransformerMixin, BaseEstimator):
     def __init__(self, *, column: str | None = None) -> None:
         self.column = column
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> BrainVolume:
-        """Check the rows; nothing is learned from people.
-
-        Parameters
-        ----------
-        X : MapArray, DataFrame, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            Training people.
-        y : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        self : BrainVolume
-            The fitted transformer.
-        """
+    def _learn(self, X: Any) -> None:
+        """Check the rows; nothing is learned from people."""
         rows = self._check(X, reset=True)
         if self.column is not None:
             _read_column(rows, self.column)
-        return self
 
-    def transform(self, X: Any) -> np.ndarray:
-        """Return the size of each person's head.
-
-        Parameters
-        ----------
-        X : MapArray, DataFrame, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            People.
-
-        Returns
-        -------
-        size : ndarray of shape (n, 1), float32
-            Number of voxels, or the column in its unit.
-        """
-        check_is_fitted(self)
+    def _convert(self, X: Any) -> np.ndarray:
+        """Return the size of each person's head."""
         rows = self._check(X, reset=False)
         if self.column is not None:
             size = _read_column(rows, self.column)
@@ -112,26 +87,8 @@ class BrainVolume(TransformerMixin, BaseEstimator):
             size = np.count_nonzero(rows, axis=1)
         return size.astype(np.float32)[:, np.newaxis]
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the name of the only column.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        names : ndarray of str
-            `column`, or ``brain_volume``.
-        """
-        check_is_fitted(self)
-        return np.array([self.column or "brain_volume"], dtype=object)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+    def _column_names(self, input_features: Any) -> list[str]:
+        return [self.column or "brain_volume"]
 
     def _check(self, X: Any, *, reset: bool) -> Any:
         """Check maps and features; a table of which one column counts may hold anything else."""

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin, _fit_context
 from sklearn.linear_model import RidgeCV
-from sklearn.utils import check_array, check_consistent_length, column_or_1d
+from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted
 
+from .._target import check_target
 from ._brain_coverage import BrainCoverage
 from ._brain_mask import BrainMask
 from ._brain_volume import BrainVolume
@@ -46,7 +47,7 @@ class _ConfoundRegressor(RegressorMixin, BaseEstimator, metaclass=ABCMeta):
         self : estimator
             The fitted baseline.
         """
-        y = check_target(self, y)
+        y = check_target(y)
         self.confound_ = self._confound().fit(X)
         table = self.confound_.transform(X)
         check_consistent_length(table, y)
@@ -60,8 +61,8 @@ class _ConfoundRegressor(RegressorMixin, BaseEstimator, metaclass=ABCMeta):
 
         Parameters
         ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            People with samples of the shape seen in `fit`.
+        X : MapArray, array, paths, or features
+            People, with samples of the shape seen in `fit`.
 
         Returns
         -------
@@ -239,13 +240,3 @@ class CoverageRegressor(_ConfoundRegressor):
 
     def _confound(self) -> BrainCoverage:
         return BrainCoverage(labels=self.labels, regions=self.regions, n_blocks=self.n_blocks)
-
-
-def check_target(estimator: BaseEstimator, y: Any) -> np.ndarray:
-    """Return y as float64, or say what is wrong with it."""
-    if y is None:
-        raise ValueError(
-            f"{type(estimator).__name__} requires y to be passed, but the target y is None."
-        )
-    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-    return column_or_1d(y, warn=True)

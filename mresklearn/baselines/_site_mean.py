@@ -12,9 +12,9 @@ from sklearn.utils import check_consistent_length
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from .._metadata import check_labels, number_of_rows, site_of_rows
+from .._target import check_target
 from ..exceptions import MissingMetadataError, SingleSiteWarning
 from ..maps._validation import check_maps
-from ._confound_regressors import check_target
 
 __all__ = ["SiteMeanRegressor"]
 
@@ -87,7 +87,7 @@ class SiteMeanRegressor(RegressorMixin, BaseEstimator):
         self : SiteMeanRegressor
             The fitted baseline.
         """
-        y = check_target(self, y)
+        y = check_target(y)
         X = self._check(X, reset=True)
         n_rows = number_of_rows(X)
         check_consistent_length(y, np.empty(n_rows))

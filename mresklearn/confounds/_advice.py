@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ._remedies import on_transfer, remedy
+from ._remedies import on_measurement, on_transfer, remedy
 from ._severity import at_least
 
 __all__ = ["Findings", "advise", "gather"]
 
 MOSTLY = 0.7
+GROUPINGS = ("binary", "categorical")
 NOTHING_SAID = "Do not report a number here."
 NOTHING = "Nothing to do."
 _EMBEDDING = (
@@ -32,11 +33,18 @@ class Findings:
     site: str | None
     excess: dict
     transfer: dict | None
+    apart: frozenset = frozenset()
 
 
 def gather(rows, variables, target, site):
     """Collect the findings on site that decide what can be done about it."""
     excess, transfer = {}, None
+    apart = frozenset(
+        row["variable"]
+        for row in rows
+        if (row["measure"], row["against"], row["status"])
+        == ("overlap_coefficient", target, "low_overlap")
+    )
     for row in rows:
         if row["variable"] != site or row["against"] != "features":
             continue
@@ -46,7 +54,7 @@ def gather(rows, variables, target, site):
             transfer = row
     roles = {v.name: v.role for v in variables.values()}
     biology = tuple(name for name, role in roles.items() if role == "biological")
-    return Findings(target, roles, biology, site, excess, transfer)
+    return Findings(target, roles, biology, site, excess, transfer, apart)
 
 
 def advise(row, findings):
@@ -66,6 +74,9 @@ def advise(row, findings):
     if row["status"] == "not_estimable":
         return _way_out(row), row["reason"]
     give = _by_measure(row["measure"])
+    measured = give in (_on_features, _on_dispersion, _on_excess, _on_gap)
+    if row["status"] == "low_overlap" and measured:
+        give = _on_blind  # how large it is rests on a model, so even nothing is not known
     if row["role"] == "biological" and give not in (_on_pair, _on_dispersion, _on_gap):
         give = _on_features  # which keeps biology, whatever was measured
     advice = give(row, findings)
@@ -91,6 +102,8 @@ def _by_measure(measure):
         "partial_r2_within_strata": _on_gap,
         "mean_gap": _on_bias,
         "mean_absolute_error": _on_error,
+        "unseen_site_error": _on_unseen,
+        "unseen_site_error_mean_of_sites": _on_unseen_by_site,
         "repeated_rows": _on_repeats,
     }.get(measure, _on_features)
 
@@ -100,10 +113,11 @@ def _size(row):
     severity = row["severity"]
     if severity is None:
         return ""
-    text = f"{severity.capitalize()}: {row['value_adj']:.2f}"
+    of_value = row["measure"] == "shift_transfer_ratio"  # whose interval is that of the raw value
+    text = f"{severity.capitalize()}: {row['value'] if of_value else row['value_adj']:z.2f}"
     if np.isfinite(row["ci_low"]):
-        text += f" ({row['ci_low']:.2f} to {row['ci_high']:.2f})"
-    text += " corrected for chance"
+        text += f" ({row['ci_low']:z.2f} to {row['ci_high']:z.2f})"
+    text += f", by chance {row['null_mean']:.2f}" if of_value else f" {_compared(row)}"
     if np.isfinite(row["p"]):
         text += f", p = {row['p']:.2g}"
         if at_least(severity, "small") and row["p"] > 0.05:
@@ -111,8 +125,20 @@ def _size(row):
     return text + "."
 
 
+def _compared(row):
+    """Say what the value was compared with."""
+    if row["measure"] in ("mean_gap", "mean_absolute_error"):
+        return "beyond other sites at equal age and biology"
+    if row["measure"].startswith("unseen_site_error"):
+        return "more than at known sites"
+    return "corrected for chance"
+
+
 def _way_out(row):
-    if row["min_level_n"] == 1 or "people" in row["reason"]:
+    reason = row["reason"]
+    if "constant" in reason or reason.startswith("Nobody"):
+        return NOTHING_SAID
+    if row["min_level_n"] == 1 or "people" in reason.lower():
         return f"{NOTHING_SAID} More people, or levels pooled by scanner and protocol, would help."
     return NOTHING_SAID
 
@@ -173,7 +199,7 @@ def _on_support(row, findings):
         )
     if row["severity"] == "negligible":
         return NOTHING
-    return "Repeat comparisons between sites within this range."
+    return f"Repeat comparisons between sites within the range of {findings.target} that all share."
 
 
 def _on_features(row, findings):
@@ -187,12 +213,19 @@ def _on_features(row, findings):
         return f"Keep {name}: hold it fixed or report by it, never remove it from the images."
     if row["severity"] == "negligible":
         return f"Do nothing about {name}: to remove it can only cost accuracy."
-    if row["status"] == "low_overlap":
-        return (
-            f"Not identifiable: {name} and {findings.target} cannot be told apart here. Train on "
-            "all, claim nothing on harmonisation."
-        )
-    return _EMBEDDING.format(name, findings.target) if embedded else remedy(findings)
+    if embedded:
+        return _EMBEDDING.format(name, findings.target)
+    return remedy(findings) if row["kind"] in GROUPINGS else on_measurement(name, findings)
+
+
+def _on_blind(row, findings):
+    then = "Train on all, claim nothing on harmonisation."
+    if row["against"] == "gap":
+        then = f"Never compare gaps across {row['variable']}."
+    return (
+        f"Not identifiable: {row['variable']} and {findings.target} cannot be told apart here. "
+        f"{then}"
+    )
 
 
 def _on_unique(row, findings):
@@ -241,8 +274,6 @@ def _on_accuracy(row, findings):
 def _on_excess(row, findings):
     if row["severity"] == "negligible":
         return NOTHING
-    if row["status"] == "low_overlap":
-        return f"Not identifiable: site and {findings.target} cannot be told apart here."
     if row["against"] == "prediction":
         return "The predictions tell the site: see what site explains of the gap."
     if row["against"] == "embedding":
@@ -272,6 +303,28 @@ def _on_error(row, findings):
     if row["severity"] == "negligible":
         return NOTHING
     return "Report the error of this site by itself: the pooled one flatters it."
+
+
+def _on_unseen(row, findings):
+    if row["severity"] == "negligible":
+        return NOTHING
+    if row["variable"] == findings.site:
+        return (
+            f"Report the error of left-out sites, {row['value']:.2f}, for people of new sites: "
+            f"{row['null_mean']:.2f} holds at known sites only."
+        )
+    if row["variable"] in findings.apart:
+        return (
+            f"The model extrapolates: {findings.target} as at this site is rare elsewhere. Train "
+            f"with people of that {findings.target}."
+        )
+    return "Look for what scanner and protocol of this site have of their own."
+
+
+def _on_unseen_by_site(row, findings):
+    if row["severity"] == "negligible":
+        return NOTHING
+    return "Speak of new sites in general with this interval, which counts sites, not people."
 
 
 def _on_repeats(row, findings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import expit
+from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
@@ -38,10 +38,11 @@ def site_log_probability(design: np.ndarray, codes: np.ndarray) -> np.ndarray:
     left, size, _ = np.linalg.svd(StandardScaler().fit_transform(moving), full_matrices=False)
     columns = left[:, size > 1e-7 * size[0]] * np.sqrt(len(codes))
     model = LogisticRegression(max_iter=2000, tol=1e-3).fit(columns, codes)
-    if len(model.classes_) == 2:
-        decision = model.decision_function(columns)
-        return np.column_stack([np.log(expit(-decision)), np.log(expit(decision))])
-    return model.predict_log_proba(columns)
+    decision = model.decision_function(columns)
+    if decision.ndim == 1:  # of the second of two sites
+        decision = np.column_stack([np.zeros(len(codes)), decision])
+    # not the logarithm of probabilities, which can be 0
+    return log_softmax(decision, axis=1)
 
 
 def permute_given(

@@ -13,7 +13,7 @@ __all__ = ["feature_share"]
 QUANTILES = {"partial_r2_median": 0.5, "partial_r2_p95": 0.95}
 N_GROUPS = 20
 BLOCK = 4096
-# beyond this many columns, flipped signs instead of permutations: much faster, slightly cautious
+# beyond this many columns, permutations without a refit: much faster, slightly cautious
 MOST_PERMUTED_COLUMNS = 2000
 
 
@@ -45,9 +45,8 @@ def feature_share(
         Groups that the jackknife keeps, such as sites.
     n_permutations, confidence, random_state, n_jobs, verbose
         As for the report.
-    scheme : {"freedman_lane", "sign_flip"} or None, default=None
-        As in :func:`partial_r2_permutations`; the largest statistic with flipped signs is the
-        generalised covariance measure. None: flipped signs for more than 2000 columns.
+    scheme : {"freedman_lane", "without_refit"} or None, default=None
+        As in :func:`partial_r2_permutations`. None: "without_refit" for more than 2000 columns.
 
     Returns
     -------
@@ -120,7 +119,7 @@ def _test(features, reduced, groups, scheme, n_permutations, random_state, n_job
         reduced,
         groups,
         n_permutations,
-        scheme=scheme or ("freedman_lane" if few else "sign_flip"),
+        scheme=scheme or ("freedman_lane" if few else "without_refit"),
         random_state=int(random_state.integers(2**31 - 1)),
         n_jobs=n_jobs,
         verbose=verbose,

@@ -1,15 +1,19 @@
 """Images, embeddings and tables as one float32 table, a row a person, checked by person."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
 from ..maps import MapArray, MapMasker
+from ._numbers import as_numbers
 
 __all__ = ["FeatureTable", "as_feature_table", "as_prediction", "check_same_people"]
 
-CONSTANT = 1e-6
+CONSTANT = 1e-6  # of the largest value of a column, which float32 rounds to
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,14 @@ class FeatureTable:
     note: str
 
     @property
-    def n_features(self):
+    def n_features(self) -> int:
         """Number of columns that can be used."""
         return self.values.shape[1]
 
 
-def as_feature_table(X, participants, name):
+def as_feature_table(
+    X: MapArray | ArrayLike, participants: pd.DataFrame, name: str
+) -> FeatureTable:
     """Flatten maps to the voxels that most people have, and leave out what cannot be used.
 
     Parameters
@@ -62,10 +68,10 @@ def as_feature_table(X, participants, name):
     return FeatureTable(values, rows, note)
 
 
-def as_prediction(prediction, participants):
+def as_prediction(prediction: ArrayLike, participants: pd.DataFrame) -> np.ndarray:
     """Return predictions as one float a person, NaN where there is none."""
     check_same_people(prediction, participants, "prediction")
-    numbers = np.asarray(prediction, dtype=float)
+    numbers = as_numbers(prediction, "prediction")
     if numbers.ndim == 2 and numbers.shape[1] == 1:
         numbers = numbers[:, 0]
     if numbers.shape != (len(participants),):
@@ -76,7 +82,7 @@ def as_prediction(prediction, participants):
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def check_same_people(X, participants, name):
+def check_same_people(X: object, participants: pd.DataFrame, name: str) -> None:
     """Compare the ids that come with X with those of the table, where both have ids."""
     ids = X.participants if isinstance(X, MapArray) else getattr(X, "index", None)
     if not isinstance(ids, pd.Index) or isinstance(ids, pd.RangeIndex):
@@ -97,9 +103,12 @@ def check_same_people(X, participants, name):
     )
 
 
-def _flatten(X, n_rows, name):
+def _flatten(X: MapArray | ArrayLike, n_rows: int, name: str) -> np.ndarray:
+    """Return float32 features, a row a person; maps become the voxels that most people have."""
     if not isinstance(X, MapArray):
         X = np.asarray(X)
+        if X.dtype.kind == "O":  # as tables with whole numbers that have gaps are
+            X = as_numbers(X, name)
         if X.ndim == 1:
             X = X[:, None]
     if len(X) != n_rows:
@@ -116,7 +125,8 @@ def _flatten(X, n_rows, name):
     return MapMasker().fit_transform(X)
 
 
-def _note(n_people, n_incomplete, n_constant):
+def _note(n_people: int, n_incomplete: int, n_constant: int) -> str:
+    """Say what was left out, if anything."""
     parts = [
         f"{count} {one if count == 1 else many} left out"
         for count, one, many in (

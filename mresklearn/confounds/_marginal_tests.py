@@ -7,7 +7,7 @@ from scipy.spatial.distance import pdist, squareform
 from scipy.stats import f as f_distribution
 from sklearn.utils import Bunch, check_random_state
 
-from ._partial_r2 import draw_permutations
+from ._permuted_scores import draw_permutations
 
 __all__ = ["anova", "hsic"]
 

@@ -29,7 +29,7 @@ def partial_confounder_permutations(
     Parameters
     ----------
     Y : ndarray of shape (n_rows, n_columns)
-        Prediction or embedding, finite; a column at least that `reduced_design` does not explain.
+        Prediction or embedding, finite; no column that `reduced_design` explains wholly.
     reduced_design : ndarray of shape (n_rows, n_reduced)
         Spline of age and covariates, with an intercept.
     site_codes : ndarray of int of shape (n_rows,)
@@ -57,7 +57,6 @@ def partial_confounder_permutations(
     """
     site = SiteDirections(reduced_design, site_codes)
     residuals = site.residuals(Y)
-    residuals = residuals[:, np.any(residuals != 0, axis=0)]
     noise = site.residuals(residuals / _spread(residuals, site.reduced))
     noise *= np.sqrt(len(Y)) / np.linalg.norm(noise, axis=0)
     statistic = _SiteF(noise, site)

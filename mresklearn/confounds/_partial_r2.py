@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -10,15 +9,11 @@ from joblib import Parallel, delayed
 from sklearn.utils import Bunch, check_random_state
 from tqdm import tqdm
 
+from ._permuted_scores import CELLS, SCHEMES, draw_permutations, least_tie, with_ties
 from ._robust_score import RobustScore
 from ._site_directions import SiteDirections
 
-__all__ = ["draw_permutations", "partial_r2_permutations", "permutation_p_value"]
-
-# numbers in a block of columns: what a processor core keeps at hand
-CELLS = {"freedman_lane": 2**17, "without_refit": 2**19}
-ORDERS_AT_ONCE = 8
-TIE = 1e-5  # rearrangements that are equal must count as equal in float32
+__all__ = ["partial_r2_permutations"]
 
 
 def partial_r2_permutations(
@@ -48,9 +43,9 @@ def partial_r2_permutations(
     n_permutations : int, default=999
         Random permutations. All columns get the same ones.
     scheme : {"freedman_lane", "without_refit"}, default="freedman_lane"
-        Permute the residuals of the reduced model, fit it again and test [1]_. Or correct for the
-        new fit by what it takes up in all, not row by row: four times as fast, for voxels. The two
-        agree for hundreds of rows; for tens, the second is cautious (0.02 to 0.04 at 0.05).
+        Permute the residuals of the reduced model, fit it again and test [1]_ [2]_. Or correct for
+        the new fit by what it takes up in all, not row by row: several times faster, for voxels.
+        The two agree for hundreds of rows; for tens, the second is cautious.
     strata : ndarray of int of shape (n_rows,), default=None
         Permute within these only.
     random_state : int, RandomState instance or None, default=None
@@ -78,7 +73,7 @@ def partial_r2_permutations(
         mean_statistic, max_statistic : float
             Of the columns that can be tested.
         mean_null, max_null : ndarray of shape (n_permutations,)
-            The same in each permutation.
+            The same in each permutation; equal to that of the data where rounding alone differs.
         n_directions, df_residual : int
             Degrees of freedom of site, and those left.
 
@@ -90,7 +85,7 @@ def partial_r2_permutations(
     Notes
     -----
     With residuals e of the reduced model and an orthonormal basis U of the site columns beyond it,
-    the statistic is the score statistic with the covariance of White [2]_,
+    the statistic is the score statistic with the covariance of White [3]_,
 
     .. math:: T = \frac{1}{r}\, u^\top V^{-1} u, \quad u = U^\top e, \quad
         V = \sum_i e_i^2 \, U_i U_i^\top .
@@ -98,8 +93,11 @@ def partial_r2_permutations(
     The F statistic, which has :math:`\hat\sigma^2 I` for V, is not used: where sites differ in size
     and the noise changes with age, its permutations reject several times too often, since they
     cut the tie of noise and site. T has the same limit whatever the noise is, so its permutations
-    hold their level then as well [3]_. Flipped signs (the multiplier bootstrap) would be cheaper,
-    but with skewed noise they reject too often: 0.16 at 0.05 for the largest of 64 columns.
+    hold their level then as well [4]_, if sites are not tiny: a handful of people with much more
+    noise than the others is still found too often. For two sites, the square of the generalised
+    covariance measure [5]_ is :math:`n T / (n - T)`, and grows with T. The multipliers of that
+    paper in place of permutations reject too often where the noise is skewed
+    (``benchmarks/confound_tests_level.py``).
 
     Without refit, with :math:`\pi e` a permutation of e, Q an orthonormal basis of the reduced
     design and :math:`V^\circ` the covariance computed from :math:`\pi e` as it is,
@@ -111,18 +109,21 @@ def partial_r2_permutations(
     ----------
     .. [1] Freedman, D., Lane, D. (1983). A nonstochastic interpretation of reported significance
        levels. Journal of Business and Economic Statistics 1, 292-298.
-    .. [2] White, H. (1980). A heteroskedasticity-consistent covariance matrix estimator and a
+    .. [2] Winkler, A. M., Ridgway, G. R., Webster, M. A., Smith, S. M., Nichols, T. E. (2014).
+       Permutation inference for the general linear model. NeuroImage 92, 381-397.
+    .. [3] White, H. (1980). A heteroskedasticity-consistent covariance matrix estimator and a
        direct test for heteroskedasticity. Econometrica 48, 817-838.
-    .. [3] DiCiccio, C. J., Romano, J. P. (2017). Robust permutation tests for correlation and
+    .. [4] DiCiccio, C. J., Romano, J. P. (2017). Robust permutation tests for correlation and
        regression coefficients. Journal of the American Statistical Association 112, 1211-1220.
+    .. [5] Shah, R. D., Peters, J. (2020). The hardness of conditional independence testing and the
+       generalised covariance measure. Annals of Statistics 48, 1514-1538.
     """
-    scheme = "without_refit" if scheme == "sign_flip" else scheme
-    if scheme not in PERMUTED:
-        raise ValueError(f"scheme must be one of {list(PERMUTED)}, got {scheme!r}.")
+    if scheme not in SCHEMES:
+        raise ValueError(f"scheme must be one of {list(SCHEMES)}, got {scheme!r}.")
     site = SiteDirections(reduced_design, site_codes)
     _check_design(site)
     orders = draw_permutations(len(Y), n_permutations, check_random_state(random_state), strata)
-    test = partial(_block, site=site, orders=orders, permuted=PERMUTED[scheme], dtype=dtype)
+    test = partial(_block, site=site, orders=orders, scheme=scheme, dtype=dtype)
     width = max(1, CELLS[scheme] // len(Y))
     blocks = [slice(start, start + width) for start in range(0, Y.shape[1], width)]
     parts = Parallel(n_jobs=n_jobs, prefer="threads", return_as="generator")(
@@ -131,27 +132,6 @@ def partial_r2_permutations(
     bar = tqdm(parts, total=len(blocks), disable=not verbose, desc="Columns", unit="block")
     result = _gathered(list(bar), n_permutations)
     return Bunch(**result, n_directions=site.n_directions, df_residual=site.df_residual)
-
-
-def draw_permutations(
-    n_rows: int,
-    n_permutations: int,
-    random: np.random.RandomState,
-    strata: np.ndarray | None = None,
-) -> np.ndarray:
-    """Draw row orders of shape (n_permutations, n_rows), within strata where there are any."""
-    orders = np.empty((n_permutations, n_rows), dtype=np.intp)
-    strata = np.zeros(n_rows, dtype=int) if strata is None else strata
-    for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        shuffled = random.random_sample((n_permutations, len(members))).argsort(axis=1)
-        orders[:, members] = members[shuffled]
-    return orders
-
-
-def permutation_p_value(statistic: float, null: np.ndarray) -> float:
-    """Return (1 + permutations that reach the statistic) / (1 + permutations)."""
-    return float((1 + np.sum(null >= statistic * (1 - TIE))) / (1 + len(null)))
 
 
 def _check_design(site: SiteDirections) -> None:
@@ -168,7 +148,7 @@ def _check_design(site: SiteDirections) -> None:
 
 
 def _block(
-    Y: np.ndarray, site: SiteDirections, orders: np.ndarray, permuted: Callable, dtype: type
+    Y: np.ndarray, site: SiteDirections, orders: np.ndarray, scheme: str, dtype: type
 ) -> Bunch:
     """Test a block of columns, and keep what can be merged with other blocks."""
     finite = np.isfinite(Y).all(axis=0)
@@ -189,52 +169,13 @@ def _block(
         null_total=np.zeros(len(orders)),
     )
     if usable.any():
-        for batch, null in permuted(residuals.astype(dtype), site, orders):
-            part.exceeded += np.sum(null >= observed * (1 - TIE), axis=0)
+        permuted = SCHEMES[scheme](residuals.astype(dtype), site.reduced, site.basis, orders)
+        for batch, null in permuted:
+            part.exceeded += np.sum(null >= least_tie(observed), axis=0)
             part.null_sum += null.sum(axis=0, dtype=np.float64)
             part.null_max[batch] = null.max(axis=1)
             part.null_total[batch] = null.sum(axis=1, dtype=np.float64)
     return part
-
-
-def _freedman_lane(
-    residuals: np.ndarray, site: SiteDirections, orders: np.ndarray
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield statistics of permuted residuals, fitted again, of shape (n_batch, n_columns)."""
-    n_rows, n_columns = residuals.shape
-    score = RobustScore(site.basis, residuals.dtype)
-    reduced = site.reduced.astype(residuals.dtype)
-    for batch in _batches(max(1, CELLS["freedman_lane"] // residuals.size), len(orders)):
-        moved = residuals[orders[batch].T].reshape(n_rows, -1)
-        moved -= reduced @ (reduced.T @ moved)
-        yield batch, score.statistic(moved).reshape(-1, n_columns)
-
-
-def _without_refit(
-    residuals: np.ndarray, site: SiteDirections, orders: np.ndarray
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yield about the same statistics, of shape (n_batch, n_columns), from sums over rows."""
-    n_rows, n_columns = residuals.shape
-    score = RobustScore(site.basis, residuals.dtype)
-    linear = np.hstack([score.basis, site.reduced.astype(residuals.dtype)]).T.copy()
-    products, squares = score.products.T.copy(), np.square(residuals)
-    # to move the rows of the designs back is the same as to move the residuals, and cheaper
-    places = np.argsort(orders, axis=1)
-    for batch in _batches(ORDERS_AT_ONCE, len(orders)):
-        sums, covariances = (
-            (rows[:, places[batch]].reshape(-1, n_rows) @ columns).reshape(len(rows), -1, n_columns)
-            for rows, columns in ((linear, residuals), (products, squares))
-        )
-        scores, taken_up = sums[: site.n_directions], sums[site.n_directions :]
-        left = 1 - np.sum(np.square(taken_up), axis=0) / n_rows
-        yield batch, score.of_sums(scores, covariances) / left
-
-
-def _batches(n_batch: int, n_total: int) -> Iterator[slice]:
-    return (slice(start, start + n_batch) for start in range(0, n_total, n_batch))
-
-
-PERMUTED = {"freedman_lane": _freedman_lane, "without_refit": _without_refit}
 
 
 def _gathered(parts: list[Bunch], n_permutations: int) -> dict:
@@ -247,10 +188,9 @@ def _gathered(parts: list[Bunch], n_permutations: int) -> dict:
         return whole
 
     statistic = spread("statistic")
-    tested = usable.any()
     null_max = np.max([part.null_max for part in parts], axis=0)
     null_total = np.sum([part.null_total for part in parts], axis=0)
-    below = np.searchsorted(np.sort(null_max), statistic * (1 - TIE))
+    below = np.searchsorted(np.sort(null_max), least_tie(statistic))
     return {
         "partial_r2": spread("partial_r2"),
         "adjusted_r2": spread("adjusted_r2"),
@@ -258,8 +198,21 @@ def _gathered(parts: list[Bunch], n_permutations: int) -> dict:
         "null_mean": spread("null_sum") / n_permutations,
         "p_value": (1 + spread("exceeded")) / (1 + n_permutations),
         "p_max": np.where(usable, (1 + n_permutations - below) / (1 + n_permutations), np.nan),
-        "mean_statistic": float(np.nanmean(statistic)) if tested else np.nan,
-        "max_statistic": float(np.nanmax(statistic)) if tested else np.nan,
-        "mean_null": null_total / usable.sum() if tested else np.full(n_permutations, np.nan),
-        "max_null": null_max if tested else np.full(n_permutations, np.nan),
+        **_over_columns(statistic[usable], null_total, null_max),
+    }
+
+
+def _over_columns(statistic: np.ndarray, null_total: np.ndarray, null_max: np.ndarray) -> dict:
+    """Return mean and largest statistic of the columns that can be tested, and of permutations."""
+    if len(statistic) == 0:
+        nothing = np.full(len(null_total), np.nan)
+        return dict.fromkeys(("mean_statistic", "max_statistic"), np.nan) | dict.fromkeys(
+            ("mean_null", "max_null"), nothing
+        )
+    mean, largest = float(statistic.mean()), float(statistic.max())
+    return {
+        "mean_statistic": mean,
+        "max_statistic": largest,
+        "mean_null": with_ties(null_total / len(statistic), mean),
+        "max_null": with_ties(null_max, largest),
     }

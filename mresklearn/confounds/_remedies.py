@@ -4,7 +4,7 @@ A shift within the span of the known sites' shifts can be projected out before t
 what lies outside it no method can know without data of that site.
 """
 
-__all__ = ["on_transfer", "remedy"]
+__all__ = ["on_measurement", "on_transfer", "remedy"]
 
 TRANSFERS = 0.5
 SEES_MORE = 0.05
@@ -19,22 +19,34 @@ def remedy(findings):
             "For sites of the training data: an age-conditional penalty on the representation, "
             f"since {curved}."
         )
+    return f"{seen} {_for_new_sites(findings)}"
+
+
+def _for_new_sites(findings):
+    """Say what helps against a technical effect at a site that training did not see."""
     transfer = findings.transfer
     if transfer is None:
-        return f"{seen} For new sites: leave one site out to see whether anything helps."
+        return "For new sites: leave one site out to see whether anything helps."
     if transfer["value_adj"] > TRANSFERS:
-        new = (
+        return (
             f"For new sites: project out the site directions at equal {findings.target}, then use "
             "any model."
         )
-    elif transfer["p"] > 0.05:
-        new = "For new sites: no method helps without data of the new site; ask for some."
-    else:
-        new = (
-            f"For new sites: projection reaches {transfer['value']:.0%} of the shift; check it by "
-            "leaving one site out."
-        )
-    return f"{seen} {new}"
+    if transfer["p"] > 0.05:
+        return "For new sites: no method helps without data of the new site; ask for some."
+    return (
+        f"For new sites: projection reaches {transfer['value']:.0%} of the shift; check it by "
+        "leaving one site out."
+    )
+
+
+def on_measurement(name, findings):
+    """Say what helps against a technical column of numbers, such as image quality or coverage."""
+    return (
+        f"Compare people of like {name}, or regress it out at equal {findings.target}, fitted in "
+        f"the fold and with a linear model after it. Where {name} differs by site, that is part of "
+        "what is found of the site."
+    )
 
 
 def _curved(findings):

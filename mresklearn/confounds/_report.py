@@ -8,8 +8,9 @@ from sklearn.utils._param_validation import Interval
 from sklearn.utils.validation import check_is_fitted
 from tqdm import tqdm
 
-from ._feature_table import as_feature_table, as_prediction
+from ._feature_table import as_feature_table
 from ._report_html import render_page
+from ._report_predictions import read_predictions
 from ._report_rows.conclusion import conclude
 from ._report_rows.study import Study
 from ._report_rows.tasks import list_tasks
@@ -80,18 +81,22 @@ class ConfoundReport(BaseEstimator):
     of the median and the 95th percentile column; dispersion; what is unique to age, unique to the
     variable, and shared; linear and Gaussian site probes and their excess over age; and the
     shift-transfer ratio. *Prediction* and *gap*: probes; partial R2 of every variable in the gap;
-    bias and error of every site.
+    bias and error of every site; and how much larger errors are where the site is left out.
 
     **Numbers.** ``value`` is raw; ``null_mean`` is what chance alone gives; ``value_adj`` is
     corrected for it, and the interval is of ``value_adj``. Intervals come from noncentral
     distributions (associations, shares of one column), the delete-a-group jackknife (shares of many
     columns, shift transfer), people drawn anew (overlap, probes), or robust variances (errors of
-    sites). Associations permute freely; probes exchange the sites of test people of like age; what
+    sites and of people within sites). Errors have no chance level: ``null_mean`` is the error of
+    people of like age elsewhere or, for a site left out, of the same people where their site is
+    known. Associations permute freely; probes exchange the sites of test people of like age; what
     is conditional permutes the residuals of the reduced model (Freedman & Lane 1983), with a score
     statistic that holds its level where sites differ in size and noise. ``p_adj`` controls the
     false discovery rate over all rows (Benjamini & Hochberg 1995). ``severity`` follows from the
     size of the effect, never from p: 0.02, 0.13 and 0.26 of the variance (Cohen 1988), and 0.05,
-    0.15 and 0.30 of excess balanced accuracy, are small, medium and large. ``overlap_ess`` counts
+    0.15 and 0.30 of excess balanced accuracy, are small, medium and large; that of errors at a site
+    left out follows from the share of the squared error that a known site would not have.
+    ``overlap_ess`` counts
     the people with counterparts of their age elsewhere; for a row on all sites, at the worst site.
 
     **Status.** ``ok``; ``nested``: one column determines the other; ``low_overlap``: a site has
@@ -169,7 +174,7 @@ class ConfoundReport(BaseEstimator):
         self.verbose = verbose
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, participants, X=None, embedding=None, prediction=None):
+    def fit(self, participants, X=None, embedding=None, prediction=None, *, prediction_unseen=None):
         """Measure everything that the given data allow.
 
         Parameters
@@ -182,10 +187,17 @@ class ConfoundReport(BaseEstimator):
             Columns with missing values are left out.
         embedding : array-like of shape (n, d), default=None
             What a model makes of the images, of people that it was *not* trained on.
-        prediction : array-like of shape (n,), default=None
+        prediction : array-like of shape (n,) or result of cross_validate_sites, default=None
             Predicted target in its unit, *out of fold*: each person predicted by a model that was
             not trained on them, as :func:`~sklearn.model_selection.cross_val_predict` does. A model
             knows the people it was trained on, and their gap says nothing. NaN where there is none.
+            The result of :func:`~mresklearn.model_selection.cross_validate_sites` on the same
+            people, or its ``predictions``, holds both protocols: those within sites are taken as
+            `prediction`, and those of left-out sites as `prediction_unseen`, averaged over seeds
+            and repeats (errors: the mean of the errors, since a mean prediction is an ensemble's).
+        prediction_unseen : array-like of shape (n,), default=None
+            The same, each person predicted by a model that was trained without their *site*. Beside
+            `prediction` it tells how much larger the error of the model is at a new site.
 
         Returns
         -------
@@ -195,8 +207,9 @@ class ConfoundReport(BaseEstimator):
         Raises
         ------
         ValueError
-            If a column has no role or a wrong one, the target is no number, or rows of `X`,
-            `embedding` or `prediction` do not fit those of `participants`.
+            If a column has no role or a wrong one, the target is no number, rows of `X`,
+            `embedding` or predictions do not fit those of `participants`, or `prediction_unseen`
+            comes without `prediction` or without sites.
         """
         self.variables_ = describe_variables(
             participants,
@@ -223,15 +236,16 @@ class ConfoundReport(BaseEstimator):
             if values is not None
         }
         self.notes_ = {name: table.note for name, table in tables.items()}
-        gap = None
-        if prediction is not None:
-            gap = as_prediction(prediction, participants) - study.target.values
+        predictions = read_predictions(
+            prediction, prediction_unseen, participants, study.target, study.site
+        )
         rows = []
-        tasks = list_tasks(study, tables, gap)
+        tasks = list_tasks(study, tables, predictions)
         bar = tqdm(tasks, desc="confounds", disable=not self.verbose)
         for name, task in bar:
             bar.set_postfix_str(name)
             rows += task()
+        gap = None if predictions is None else predictions.gap
         self.table_, self.verdicts_ = conclude(rows, study, gap)
         return self
 
@@ -264,8 +278,8 @@ class ConfoundReport(BaseEstimator):
         """Draw the four pictures of a methods section.
 
         They show which metadata go together, the target by site with its overlap, what moves the
-        images and how far sites are predictable, and the errors of a model by site (without a
-        prediction: what is unique to site) beside the shift-transfer ratio.
+        images and how far sites are predictable, and the shift-transfer ratio beside bias and error
+        of a model by site (without a prediction: what is unique to site).
 
         Parameters
         ----------
@@ -284,6 +298,9 @@ class ConfoundReport(BaseEstimator):
 
     def to_html(self, path):
         """Write the report as one page that needs no network, in light or dark as readers have it.
+
+        It begins with verdicts, advice and prose, goes on with the pictures, and ends with all rows
+        in tables to be opened.
 
         Parameters
         ----------

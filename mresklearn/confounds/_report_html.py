@@ -1,83 +1,43 @@
-"""The report as one page: prose, pictures and table, with nothing loaded from elsewhere."""
+"""The report as one page: verdicts, advice, prose, pictures and tables; nothing loaded."""
 
 import base64
 from html import escape
 from io import BytesIO
 from pathlib import Path
-from string import Template
 
 import numpy as np
+
+from ._report_captions import describe_picture
+from ._report_page import PAGE
+from ._report_text import Reader, write_reading, write_study
+from ._report_to_do import list_to_do
 
 __all__ = ["render_page"]
 
 GROUPS = {
-    "Design: metadata and overlap": ("metadata",),
+    "Design: metadata and overlap": None,
     "Images": ("features",),
     "Embedding": ("embedding",),
     "Prediction and gap": ("prediction", "gap"),
 }
-COLUMNS = {
-    "variable": "variable",
-    "against": "against",
-    "conditioning": "held fixed",
-    "measure": "measure",
-    "n": "people",
-    "value": "value",
-    "null_mean": "by chance",
-    "value_adj": "corrected",
-    "interval": "interval",
-    "p_adj": "p (FDR)",
-    "status": "status",
-    "severity": "severity",
-    "advice": "what to do, and why",
-}
-PAGE = Template("""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Confound report</title>
-<style>
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1f2430; --faint: #667085;
-  --line: #dfe3ea; --band: #f5f7fa; --small: #2f6f9f; --medium: #b35c00; --large: #b3261e; }
-@media (prefers-color-scheme: dark) { :root { --paper: #16181d; --ink: #e6e9f0; --faint: #98a1b3;
-  --line: #323845; --band: #1d2027; --small: #7cc4f0; --medium: #f0a94a; --large: #ff8a80; } }
-body { margin: 0 auto; padding: 2rem 1.25rem; max-width: 76rem; background: var(--paper);
-  color: var(--ink); font: 15px/1.55 system-ui, sans-serif; }
-h1 { font-size: 1.5rem; margin: 0 0 1rem; } h2 { font-size: 1.15rem; margin: 2.25rem 0 .5rem; }
-p, ul { max-width: 52rem; } img { width: 100%; height: auto; }
-.table { overflow-x: auto; } table { border-collapse: collapse; font-size: 12.5px; width: 100%; }
-th, td { padding: .3rem .5rem; text-align: left; vertical-align: top;
-  border-bottom: 1px solid var(--line); }
-th { color: var(--faint); font-weight: 600; white-space: nowrap; }
-td.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-tbody tr:nth-child(even) { background: var(--band); }
-.small { color: var(--small); } .medium { color: var(--medium); font-weight: 600; }
-.large { color: var(--large); font-weight: 700; }
-.why { color: var(--faint); } footer, .note { color: var(--faint); font-size: 12.5px; }
-</style>
-</head>
-<body>
-<h1>Confound report</h1>
-$summary
-<h2>Pictures</h2>
-<picture>
-<source media="(prefers-color-scheme: dark)" srcset="data:image/png;base64,$dark">
-<img alt="$alt" src="data:image/png;base64,$light">
-</picture>
-<h2>Verdicts</h2>
-<div class="table">$verdicts</div>
-$tables
-<footer><p>Intervals ($confidence %) are of the corrected value. p is adjusted for all rows by
-Benjamini and Hochberg. Severity follows from the size of an effect, never from p.
-$permutations permutations. Made by mresklearn $version.</p></footer>
-</body>
-</html>
-""")
-ALT = (
-    "Four pictures: association of metadata; target by site; what moves the images and how well "
-    "the site is read from them; shift within reach of other sites and errors by site."
-)
+VERDICTS = ("variable", "role", "goes with", "design", "images", "gap", "verdict", "why")
+# column of the table, heading, and what it holds
+COLUMNS = (
+    ("variable", "variable", "What is examined; site[Utah] is one site against the rest."),
+    ("against", "against", "What it is held against; features are the images."),
+    ("conditioning", "held fixed", "What is held fixed meanwhile."),
+    ("measure", "measure", "The effect, as named in the table."),
+    ("n", "people", "People who have all values."),
+    ("value", "value", "The effect as measured."),
+    ("null_mean", "by chance", "What chance gives; of errors, that of the people compared with."),
+    ("value_adj", "corrected", "The value less chance: the number to read."),
+    ("interval", "interval", "Limits of the corrected value; of a shift-transfer ratio, of value."),
+    ("p_adj", "p (FDR)", "Adjusted for all rows of the report."),
+    ("status", "status", "ok; nested: one determines the other; low overlap: it rests on a model; "
+     "not estimable: there is no number."),
+    ("severity", "severity", "By size: negligible, small, medium or large."),
+)  # fmt: skip
+NUMBERS = ("n", "value", "null_mean", "value_adj", "interval", "p_adj")
 
 
 def render_page(report, path):
@@ -85,12 +45,14 @@ def render_page(report, path):
     from .. import __version__
 
     page = PAGE.substitute(
-        summary=_prose(report.summary()),
-        light=_picture(report, dark=False),
-        dark=_picture(report, dark=True),
-        alt=escape(ALT),
+        study=escape(write_study(report)),
         verdicts=_verdicts(report),
+        to_do=_to_do(report),
+        reading="\n".join(f"<p>{escape(part)}</p>" for part in write_reading(report)),
+        pictures="\n".join(_pictures(report)),
+        n_rows=len(report.table_),
         tables="\n".join(_tables(report)),
+        columns=_columns(),
         confidence=f"{100 * report.confidence:g}",
         permutations=report.n_permutations,
         version=escape(__version__),
@@ -100,82 +62,114 @@ def render_page(report, path):
     return path
 
 
-def _prose(text):
-    """Turn paragraphs and their dashes into HTML."""
-    parts = []
-    for paragraph in text.split("\n\n"):
-        head, *items = paragraph.split("\n- ")
-        parts.append(f"<p>{escape(head)}</p>")
-        if items:
-            parts.append("<ul>" + "".join(f"<li>{escape(item)}</li>" for item in items) + "</ul>")
-    return "\n".join(parts)
-
-
-def _picture(report, *, dark):
-    held = BytesIO()
-    report.plot(dark=dark).savefig(held, format="png", dpi=150)
-    return base64.b64encode(held.getvalue()).decode("ascii")
-
-
 def _verdicts(report):
-    head = ("variable", "role", "goes with", "design", "images", "gap", "verdict", "why")
+    heads = "".join(f'<th scope="col">{name}</th>' for name in VERDICTS)
     lines = []
     for name, row in report.verdicts_.iterrows():
+        plain = [name, row.role, ", ".join(row.goes_with) or "-"]
         cells = [
-            _cell(name),
-            _cell(row.role),
-            _cell(", ".join(row.goes_with) or "-"),
+            *(f"<span>{escape(str(text))}</span>" for text in plain),
             *(_severity(row[column]) for column in ("entangled", "moves_images", "in_gap")),
-            f"<td><b>{escape(row.verdict)}</b></td>",
-            _cell(row.reason),
+            f"<b>{escape(row.verdict)}</b>",
+            f"<span>{escape(row.reason)}</span>",
         ]
-        lines.append(f"<tr>{''.join(cells)}</tr>")
-    return _table(head, lines)
+        named = zip(VERDICTS, cells, strict=True)
+        line = "".join(f'<td data-name="{head}">{cell}</td>' for head, cell in named)
+        lines.append(f"<tr>{line}</tr>")
+    body = "\n".join(lines)
+    return f'<table class="verdicts"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _to_do(report):
+    """List each advice once, with the findings that ask for it."""
+    items = [
+        f'<li>{escape(advice)}<span class="why">{escape("; ".join(map(_finding, rows)))}.</span>'
+        "</li>"
+        for advice, rows in list_to_do(report).items()
+    ]
+    return f"<ul>{''.join(items)}</ul>" if items else "<p>Nothing.</p>"
+
+
+def _finding(row):
+    against = {"features": "images"}.get(row["against"], row["against"])
+    measure = row["measure"].replace("_", " ")
+    number = Reader.number(row)
+    return f"{row['variable']} and {against}, {measure}: {row['severity']}, {number}"
+
+
+def _pictures(report):
+    from ._report_plot import draw_picture, list_pictures  # matplotlib only where it is needed
+
+    for name in list_pictures(report):
+        title, caption, alt = describe_picture(report, name)
+        light, dark = (_encoded(draw_picture(report, name, dark=dark)) for dark in (False, True))
+        yield (
+            "<figure><figcaption>"
+            f"<b>{escape(title)}</b> {escape(caption)}</figcaption><picture>"
+            f'<source media="screen and (prefers-color-scheme: dark)" srcset="{dark}">'
+            f'<img alt="{escape(alt)}" src="{light}"></picture></figure>'
+        )
+
+
+def _encoded(figure):
+    held = BytesIO()
+    figure.savefig(held, format="png", dpi=180)
+    return f"data:image/png;base64,{base64.b64encode(held.getvalue()).decode('ascii')}"
 
 
 def _tables(report):
-    """Return a heading and a table for each question that was asked."""
+    """Return a closed table for each question that was asked."""
     table = report.table_
-    later = [against for group in GROUPS.values() for against in group]
+    later = [against for group in GROUPS.values() if group for against in group]
+    heads = "".join(
+        f'<th scope="col"{_class(name)}>{escape(head)}</th>' for name, head, _ in COLUMNS
+    )
     for title, group in GROUPS.items():
-        rows = table[~table.against.isin(later) if "metadata" in group else
-                     table.against.isin(group)]  # fmt: skip
-        if len(rows):
-            lines = [_line(row) for row in rows.to_dict("records")]
-            body = _table(tuple(COLUMNS.values()), lines)
-            yield f'<h2>{escape(title)}</h2>\n<div class="table">{body}</div>'
+        rows = table[table.against.isin(group) if group else ~table.against.isin(later)]
+        if rows.empty:
+            continue
+        body = "\n".join(_line(row) for row in rows.to_dict("records"))
+        yield (
+            f"<details><summary><h3>{escape(title)}</h3> ({len(rows)} rows)</summary>\n"
+            f'<div class="table" role="region" aria-label="{escape(title)}" tabindex="0">'
+            f'<table class="rows"><thead><tr>{heads}</tr></thead>\n{body}\n</table></div></details>'
+        )
 
 
 def _line(row):
-    interval = f"{row['ci_low']:.2f} to {row['ci_high']:.2f}" if np.isfinite(row["ci_low"]) else "-"
-    cells = [
-        *(_cell(row[column]) for column in ("variable", "against", "conditioning", "measure")),
-        f'<td class="number">{row["n"]}</td>',
-        *(_number(row[column]) for column in ("value", "null_mean", "value_adj")),
-        f'<td class="number">{interval}</td>',
-        _number(row["p_adj"], digits=3),
-        _cell(row["status"].replace("_", " ")),
-        _severity(row["severity"]),
-        f'<td>{escape(row["advice"])} <span class="why">{escape(row["reason"])}</span></td>',
-    ]
-    return f"<tr>{''.join(cells)}</tr>"
+    """Return one effect: its numbers, and below them what to do and why."""
+    low, high = row["ci_low"], row["ci_high"]
+    shown = row | {
+        "interval": f"{low:z.2f} to {high:z.2f}" if np.isfinite(low) else "-",
+        "p_adj": _number(row["p_adj"], digits=3),
+        "status": row["status"].replace("_", " "),
+        **{name: _number(row[name]) for name in ("value", "null_mean", "value_adj")},
+    }
+    cells = "".join(
+        f"<td>{_severity(row[name])}</td>"
+        if name == "severity"
+        else f"<td{_class(name)}>{escape(str(shown[name]))}</td>"
+        for name, *_ in COLUMNS
+    )
+    words = f'{escape(row["advice"])} <span class="why">{escape(row["reason"])}</span>'
+    below = f'<td colspan="{len(COLUMNS)}"><div>{words}</div></td>'
+    return f'<tbody><tr>{cells}</tr><tr class="words">{below}</tr></tbody>'
 
 
-def _table(head, lines):
-    heads = "".join(f"<th>{escape(name)}</th>" for name in head)
-    body = "\n".join(lines)
-    return f"<table><thead><tr>{heads}</tr></thead><tbody>\n{body}\n</tbody></table>"
+def _columns():
+    """Explain the columns."""
+    terms = "".join(f"<dt>{escape(head)}</dt><dd>{escape(what)}</dd>" for _, head, what in COLUMNS)
+    return f"<details><summary><h3>What the columns say</h3></summary><dl>{terms}</dl></details>"
 
 
-def _cell(text):
-    return f"<td>{escape(str(text))}</td>"
+def _class(name):
+    return ' class="number"' if name in NUMBERS else ""
 
 
 def _number(value, digits=2):
-    text = f"{value:.{digits}f}" if np.isfinite(value) else "-"
-    return f'<td class="number">{text}</td>'
+    return f"{value:z.{digits}f}" if np.isfinite(value) else "-"
 
 
 def _severity(value):
     known = isinstance(value, str)
-    return f'<td class="{value if known else ""}">{value if known else "-"}</td>'
+    return f'<span class="{value}">{value}</span>' if known else "<span>-</span>"

@@ -3,9 +3,11 @@
 import numpy as np
 
 from ._report_rows.study import FEWEST_MATCHED
+from ._report_to_do import list_to_do
 from ._severity import at_least
+from ._verdicts import ALPHA
 
-__all__ = ["Reader", "write_summary"]
+__all__ = ["Reader", "write_reading", "write_study", "write_summary"]
 
 MEANING = {
     "confounder": "is a confounder",
@@ -37,11 +39,11 @@ class Reader:
         return None if found.empty else found.iloc[0]
 
     @staticmethod
-    def number(row, unit=""):
+    def number(row):
         """Return the corrected value with its interval and p."""
-        text = f"{row.value_adj:.2f}{unit}"
+        text = f"{row.value_adj:z.2f}"
         if np.isfinite(row.ci_low):
-            text += f" ({row.ci_low:.2f} to {row.ci_high:.2f})"
+            text += f" ({row.ci_low:z.2f} to {row.ci_high:z.2f})"
         if np.isfinite(row.p):
             text += f", p = {row.p:.2g}"
         return text
@@ -49,9 +51,11 @@ class Reader:
     @staticmethod
     def share(row):
         """Return a share of variance in percent, with its interval and p."""
-        text = f"{row.value_adj:.1%}"
+        text = f"{row.value_adj:z.1%}"
         if np.isfinite(row.ci_low):
-            text += f" ({row.ci_low:.1%} to {row.ci_high:.1%})"
+            text += f" ({row.ci_low:z.1%} to {row.ci_high:z.1%})"
+        if np.isfinite(row.p):
+            text += f", p = {row.p:.2g},"
         return text
 
 
@@ -67,22 +71,27 @@ def write_summary(report):
     -------
     text : str
     """
+    return "\n\n".join([write_study(report), *write_reading(report), _to_do(report)])
+
+
+def write_reading(report):
+    """Return the paragraphs that say what is a confound and what is not."""
     reader = Reader(report)
     paragraphs = [
-        _study(report),
         *_verdicts(report, reader),
         _overlap(report, reader),
         _images(report, reader),
         _transfer(report, reader),
         _model(report, reader),
+        _left_out(report, reader),
         _biology(report),
         _unmeasured(report, reader),
-        _to_do(report, reader),
     ]
-    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+    return [paragraph for paragraph in paragraphs if paragraph]
 
 
-def _study(report):
+def write_study(report):
+    """Return who was measured, and what was held fixed."""
     target = report.variables_[report.target]
     present = target.values[target.present]
     text = f"{len(target.values)} people"
@@ -90,7 +99,7 @@ def _study(report):
         site = report.variables_[report.site_column]
         counts = site.counts()
         text += (
-            f" of {len(site.levels)} sites ({counts.min()} to {counts.max()} each)"
+            f" of {len(site.levels)} sites ({_range(counts)} each)"
             if len(counts)
             else " of no known site"
         )
@@ -118,7 +127,7 @@ def _verdict(report, reader, name, verdict):
     if rda is not None:
         text += (
             f" At equal {listed(rda.conditioning.split(' + '))} it explains {reader.share(rda)} of "
-            f"the variance of the images, a {rda.severity} effect."
+            f"the variance of the images: a {rda.severity} effect."
         )
     with_target = reader.row(variable=name, against=report.target)
     if with_target is not None and with_target.measure.startswith(("eps", "cram", "spear")):
@@ -177,7 +186,7 @@ def _images(report, reader):
     text = f"What the images say of {site}: {', and '.join(parts)}."
     if floor is not None:
         guess = 1 / max(1, len(report.variables_[site].levels))
-        text += f" {report.target} alone gives {floor.value:.2f}, guessing {guess:.2f}."
+        text += f" Guessing gives {guess:.2f}, {report.target} alone {floor.value:.2f}."
     spread = reader.row(variable=site, against="features", measure="dispersion_epsilon_squared")
     if spread is not None and at_least(spread.severity, "small"):
         text += f" Sites differ in spread too ({reader.number(spread)}): means are not all."
@@ -218,8 +227,9 @@ def _model(report, reader):
     for name in report.verdicts_.index:
         row = reader.row(variable=name, against="gap", measure="partial_r2")
         if row is not None and at_least(row.severity, "small"):
-            parts.append(f"{name} explains {reader.share(row)} of the gap ({row.severity})")
-    asked = len(reader.rows(against="gap")) > 0
+            sure = ", and chance alone may have done it" if row.p > ALPHA else ""
+            parts.append(f"{name} explains {reader.share(row)} of the gap ({row.severity}{sure})")
+    asked = len(reader.rows(against="gap", measure="partial_r2")) > 0
     text = f"After the model, {'; '.join(parts)}." if parts else ""
     if asked and not parts:
         text = "After the model, nothing explains more than 2 % of the gap."
@@ -233,11 +243,39 @@ def _model(report, reader):
                 for name, value in zip(biased.variable, biased.value_adj, strict=True)
             ]
         )
-        text += f" Biased at equal {report.target}: {sites}."
+        text += (
+            f" Biased at equal {report.target}: {sites}, by intervals that are not adjusted for "
+            "the number of sites."
+        )
     excess = reader.row(variable=report.site_column, against="embedding", measure="excess_linear")
     if excess is not None:
         text += f" The embedding tells the site with an excess of {reader.number(excess)}."
     return text.strip()
+
+
+def _left_out(report, reader):
+    """Say what the error is where the site is left out of training."""
+    site = report.site_column
+    people = reader.row(variable=site, measure="unseen_site_error")
+    if people is None:
+        return ""
+    text = (
+        f"Where their site is left out of training, the mean absolute error of the same people is "
+        f"{people.value:.2f}, at known sites {people.null_mean:.2f}: a difference of "
+        f"{reader.number(people)} ({people.severity})."
+    )
+    sites = reader.row(variable=site, measure="unseen_site_error_mean_of_sites")
+    if sites is not None:
+        text += f" With every site counting alike, the difference is {reader.number(sites)}."
+    rows = reader.rows(measure="unseen_site_error")
+    rows = rows[(rows.variable != site) & (rows.status == "ok")]
+    if len(rows):
+        worst = rows.loc[rows.value_adj.idxmax()]
+        text += (
+            f" The error grows at {(rows.value_adj > 0).sum()} of {len(rows)} sites, most at "
+            f"{_level(worst.variable)} ({worst.value_adj:+.2f})."
+        )
+    return text
 
 
 def _biology(report):
@@ -245,8 +283,8 @@ def _biology(report):
     if not names:
         return ""
     return (
-        f"{listed(names)} {'is' if len(names) == 1 else 'are'} biology: no confound to be removed, "
-        "whatever the numbers. Balance it, hold it fixed, or report by it."
+        f"Biology: {listed(names)}. No confound to be removed, whatever the numbers: balance it, "
+        "hold it fixed, or report by it."
     )
 
 
@@ -261,17 +299,15 @@ def _unmeasured(report, reader):
     )
 
 
-def _to_do(report, reader):
-    """List what is to be done about convincing effects on all sites, each once."""
-    table = report.table_
-    asked = table.role.isin(["technical", "id"]) & ~table.variable.str.contains("[", regex=False)
-    asked &= table.severity.map(lambda severity: at_least(severity, "small"))
-    # what is read, not done
-    asked &= ~table.measure.str.startswith(("balanced", "unique", "shared", "shift"))
-    advice = list(dict.fromkeys(table.advice[asked]))
-    if not advice:
-        return "To do: nothing."
-    return "To do:\n" + "\n".join(f"- {line}" for line in advice)
+def _to_do(report):
+    """List what is to be done, each advice once."""
+    advice = list_to_do(report)
+    return "To do:\n" + "\n".join(f"- {line}" for line in advice) if advice else "To do: nothing."
+
+
+def _range(counts):
+    low, high = counts.min(), counts.max()
+    return f"{low}" if low == high else f"{low} to {high}"
 
 
 def listed(names, most=8):

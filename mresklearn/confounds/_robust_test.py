@@ -1,17 +1,21 @@
 """A permutation test over all features that holds its level where noise differs between people."""
 
+from __future__ import annotations
+
 import numpy as np
 
+from ._permuted_scores import freedman_lane, with_ties
 from ._robust_score import RobustScore
-from ._variance import residuals
+from ._variance import Design, residuals
 
 __all__ = ["robust_test"]
 
-# numbers in a working array: what a processor core keeps at hand
-CELLS = 2**18
+NOTHING_LEFT = 1e-10  # of the sum of squares over all features, which rounding leaves
 
 
-def robust_test(values, design, n_permutations, random_state):
+def robust_test(
+    values: np.ndarray, design: Design, n_permutations: int, random_state: np.random.Generator
+) -> tuple[float, np.ndarray]:
     r"""Return a statistic of what a variable adds to a reduced model, and its permutations.
 
     The F statistic of an analysis of variance, permuted, rejects too often where sites differ in
@@ -26,7 +30,7 @@ def robust_test(values, design, n_permutations, random_state):
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_coordinates)
-        Features, or their coordinates.
+        Features, or their coordinates; not all of them explained by the reduced model.
     design : Design
         What is held fixed, and what the variable adds.
     n_permutations : int
@@ -40,24 +44,18 @@ def robust_test(values, design, n_permutations, random_state):
     observed : float
         The statistic.
     null : ndarray of shape (n_permutations,)
-        Its permutations.
+        Its permutations; equal to `observed` where rounding alone differs.
     """
     left = residuals(values, design.reduced)
     weights = np.sum(left**2, axis=0)
-    left = left[:, weights > 1e-10 * weights.sum()]
-    weights = weights[weights > 1e-10 * weights.sum()]
-    weights = weights / weights.sum()
+    usable = weights > NOTHING_LEFT * weights.sum()
+    left, weights = left[:, usable], weights[usable] / weights[usable].sum()
     observed = float(weights @ RobustScore(design.added).statistic(left))
 
-    score = RobustScore(design.added, np.float32)
-    reduced = design.reduced.astype(np.float32)
     noise = (left / np.linalg.norm(left, axis=0)).astype(np.float32)
-    batch = max(1, CELLS // noise.size)
+    rows = np.tile(np.arange(len(noise)), (n_permutations, 1))
+    orders = random_state.permuted(rows, axis=1)
     null = np.empty(n_permutations)
-    for start in range(0, n_permutations, batch):
-        size = min(batch, n_permutations - start)
-        orders = random_state.permuted(np.tile(np.arange(len(noise)), (size, 1)), axis=1)
-        permuted = noise[orders.T].reshape(len(noise), -1)
-        permuted -= reduced @ (reduced.T @ permuted)
-        null[start : start + size] = score.statistic(permuted).reshape(size, -1) @ weights
-    return observed, null
+    for batch, statistics in freedman_lane(noise, design.reduced, design.added, orders):
+        null[batch] = statistics @ weights
+    return observed, with_ties(null, observed)

@@ -54,7 +54,9 @@ def severity_of(row, *, smaller_side=2, gap_spread=np.nan):
     if row["status"] == "not_estimable" or not np.isfinite(size):
         return None
     measure = row["measure"]
-    if measure == "cramers_v":
+    if measure.startswith("unseen_site_error"):
+        size = _added_share(row["value"], row["null_mean"])
+    elif measure == "cramers_v":
         size *= np.sqrt(smaller_side - 1)
     elif measure in ("overlap_coefficient", "common_support", "shift_transfer_ratio"):
         size = 1 - size
@@ -67,6 +69,11 @@ def severity_of(row, *, smaller_side=2, gap_spread=np.nan):
     if not np.isfinite(size):
         return None
     return SEVERITIES[int(np.searchsorted(limits_of(measure), size, side="right"))]
+
+
+def _added_share(error, known):
+    """Return the share of a squared error that people of known sites do not have."""
+    return 1 - (known / error) ** 2 if error > known else 0.0
 
 
 def at_least(severity, least):

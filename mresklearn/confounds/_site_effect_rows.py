@@ -10,14 +10,17 @@ from numpy.typing import ArrayLike
 
 from .._metadata import check_labels, name_rows
 from ._age_spline import age_spline
+from ._numbers import as_numbers
 from ._site_directions import SiteDirections
 
 __all__ = ["NotEstimableError", "SiteEffectRows", "usable_rows"]
 
 FEWEST_ROWS_OF_A_SITE = 2
+FEWEST_FOR_OWN_NOISE = 9  # the smallest sites in benchmarks/confound_tests_level.py
 FEWEST_DEGREES_OF_FREEDOM = 10
 LEAST_OWN_SHARE = 0.1
 NEAR = 0.25  # in standard deviations of age
+ROUNDING = np.finfo(np.float32).eps  # what float32 predictions may keep of their exact values
 
 
 class NotEstimableError(Exception):
@@ -26,9 +29,13 @@ class NotEstimableError(Exception):
 
 @dataclass(frozen=True)
 class SiteEffectRows:
-    """Complete rows of sites that are large enough, and the design that is held fixed."""
+    """Complete rows of sites that are large enough, and the design that is held fixed.
+
+    `values` are all columns, `testable` those that the design does not explain wholly.
+    """
 
     values: np.ndarray
+    testable: np.ndarray
     age: np.ndarray
     codes: np.ndarray
     sites: list[str]
@@ -64,14 +71,14 @@ def usable_rows(
     ValueError
         If the input has wrong shapes or types.
     """
-    numbers = _numbers(values, "values")
+    numbers = as_numbers(values, "values")
     if numbers.ndim not in (1, 2):
         raise ValueError(
             "values must be a prediction of shape (n_rows,) or an embedding of shape "
             f"(n_rows, n_columns), got shape {numbers.shape}."
         )
-    numbers = numbers.reshape(len(numbers), -1)
-    years, labels = _numbers(age, "age"), np.asarray(site, dtype=object)
+    numbers = numbers[:, None] if numbers.ndim == 1 else numbers
+    years, labels = as_numbers(age, "age"), np.asarray(site, dtype=object)
     for name, array in (("age", years), ("site", labels)):
         if array.shape != (len(numbers),):
             raise ValueError(
@@ -83,8 +90,12 @@ def usable_rows(
     codes, sites = check_labels(labels[rows], len(rows), name="site")
     rows, codes, sites = _large_sites(rows, codes, sites, notes)
     design = np.hstack([age_spline(years[rows]), _design_columns(table.iloc[rows])])
-    usable = SiteEffectRows(numbers[rows], years[rows], codes, sites, design, " ".join(notes))
-    return _check_estimable(usable)
+    numbers, years = numbers[rows], years[rows]
+    directions = SiteDirections(design, codes)
+    testable = _testable(numbers, directions)
+    usable = SiteEffectRows(numbers, testable, years, codes, sites, design, " ".join(notes))
+    _check_estimable(usable, directions)
+    return replace(usable, note=" ".join([*notes, *_limits(usable, directions)]))
 
 
 def _complete_rows(
@@ -99,7 +110,7 @@ def _complete_rows(
         "covariates": table.isna().to_numpy().any(axis=1),
     }
     notes = [
-        f"Left out {where.sum()} of {len(values)} rows where {name} are missing: "
+        f"Left out {where.sum()} of {len(values)} rows with missing {name}: "
         f"{name_rows(where, index)}."
         for name, where in missing.items()
         if where.any()
@@ -126,9 +137,14 @@ def _large_sites(
     return rows[kept], (np.cumsum(large) - 1)[codes[kept]], sites
 
 
-def _check_estimable(rows: SiteEffectRows) -> SiteEffectRows:
-    """Return the rows, with a note on sites that age nearly tells, or say what cannot be told."""
-    directions = SiteDirections(rows.design, rows.codes)
+def _testable(values: np.ndarray, directions: SiteDirections) -> np.ndarray:
+    """Mark the columns of which age and covariates leave more than rounding."""
+    left = np.linalg.norm(directions.residuals(values), axis=0)
+    return left > ROUNDING * np.linalg.norm(values, axis=0)
+
+
+def _check_estimable(rows: SiteEffectRows, directions: SiteDirections) -> None:
+    """Say what cannot be told, if anything."""
     n_rows, n_reduced = directions.reduced.shape
     problem = None
     if directions.df_residual < FEWEST_DEGREES_OF_FREEDOM:
@@ -143,21 +159,36 @@ def _check_estimable(rows: SiteEffectRows) -> SiteEffectRows:
         )
     elif not np.ptp(rows.values, axis=0).any():
         problem = "The values are constant."
-    elif not directions.residuals(rows.values).any():
+    elif not rows.testable.any():
         problem = (
             "The values are a function of age and covariates, so nothing is left that site could "
             "explain."
         )
     if problem:
         raise NotEstimableError(f"{problem} {rows.note}".rstrip())
-    told = _sites_apart(rows, directions)
-    if not told:
-        return rows
-    note = (
-        "Few people of other sites have the age and covariates of these sites, so what is said of "
-        f"them rests on the curve of age: {told}."
-    )
-    return replace(rows, note=f"{rows.note} {note}".lstrip())
+
+
+def _limits(rows: SiteEffectRows, directions: SiteDirections) -> list[str]:
+    """Say what the answer leaves out or rests on."""
+    limits = []
+    if not rows.testable.all():
+        limits.append(
+            f"{np.sum(~rows.testable)} of {len(rows.testable)} columns of values are constant or a "
+            "function of age and covariates, so they cannot be tested given these."
+        )
+    if apart := _sites_apart(rows, directions):
+        limits.append(
+            "Few people of other sites have the age and covariates of these sites, so what is said "
+            f"of them rests on the curve of age: {apart}."
+        )
+    small = np.bincount(rows.codes) < FEWEST_FOR_OWN_NOISE
+    if small.any():
+        limits.append(
+            f"These sites have fewer than {FEWEST_FOR_OWN_NOISE} people; if their noise is much "
+            "larger than elsewhere, p is too small: "
+            f"{name_rows(small, pd.Series(0, index=rows.sites))}."
+        )
+    return limits
 
 
 def _sites_apart(rows: SiteEffectRows, directions: SiteDirections) -> list[str]:
@@ -176,17 +207,6 @@ def _sites_apart(rows: SiteEffectRows, directions: SiteDirections) -> list[str]:
         if own_share < LEAST_OWN_SHARE or np.mean(n_peers > 0) < 0.5:
             apart.append(name)
     return apart
-
-
-def _numbers(values: ArrayLike, name: str) -> np.ndarray:
-    """Return float64 with NaN for whatever is missing."""
-    try:
-        array = np.asarray(values)
-        if array.dtype.kind == "O":
-            array = np.where(pd.isna(array), np.nan, array)
-        return array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers.") from error
 
 
 def _covariate_table(covariates: ArrayLike | None, n_rows: int) -> pd.DataFrame:

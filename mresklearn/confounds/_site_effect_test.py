@@ -9,9 +9,10 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from ._effect import permutation_p
 from ._marginal_tests import anova, hsic
 from ._partial_confounder import partial_confounder_permutations
-from ._partial_r2 import partial_r2_permutations, permutation_p_value
+from ._partial_r2 import partial_r2_permutations
 from ._site_directions import SiteDirections
 from ._site_effect_rows import NotEstimableError, SiteEffectRows, usable_rows
 
@@ -52,7 +53,8 @@ def site_effect_test(
 
     Where sites differ in age, everything that carries age differs by site, and a plain comparison
     of sites always finds an effect. These tests hold age fixed as a spline, and keep their level
-    where age acts in a curve, noise changes with age, and sites differ in size.
+    where age acts in a curve, noise changes with age, and sites differ in size, down to about ten
+    people.
 
     Parameters
     ----------
@@ -66,14 +68,15 @@ def site_effect_test(
         Age in years.
     covariates : array-like of shape (n_rows,) or (n_rows, n_covariates), default=None
         Held fixed beside age: numbers act in a straight line, text by category. A DataFrame may
-        hold both.
+        hold both. For the score of a classifier, the diagnosis must be among them, as age is what
+        a predicted age is held against.
     method : str, default="auto"
         "auto" is "nested_f" for a prediction and "gcm" for an embedding.
 
-        - "nested_f": site added to the spline of age; permutes residuals [1]_;
-        - "gcm": generalised covariance measure [2]_ of each column and the sites, the largest over
-          the columns: finds an effect on few of the columns best. Permutes residuals as
-          "nested_f", which takes the mean;
+        - "nested_f": site added to the spline of age, the mean over columns; permutes what age
+          leaves of the values [1]_;
+        - "gcm": the same with the largest of the columns, which finds an effect on few of them
+          best: a generalised covariance measure [2]_, see Notes;
         - "stratified_permutation": as "nested_f", but exchanges people within strata of age only,
           which asks less of the curve of age;
         - "partial_confounder": draws sites anew from what age says of them [3]_ [4]_. It leans on a
@@ -81,7 +84,7 @@ def site_effect_test(
         - "anova", "hsic": not conditional on age. For comparison only; the result has the
           conditional test beside it.
     n_permutations : int, default=999
-        Permutations, sign flips or conditional draws.
+        Permutations or conditional draws.
     n_strata : int, default=10
         Strata of age with about equally many people, for "stratified_permutation".
     random_state : int, RandomState instance or None, default=None
@@ -99,12 +102,13 @@ def site_effect_test(
         status : {"ok", "not_estimable"}
             Whether the data can answer. If not, all numbers are NaN and `note` says why.
         p_value : float
-            At least 1 / (1 + n_permutations).
+            At least 1 / (1 + n_permutations), but for "anova", whose p is that of the F
+            distribution.
         effect : float
             Adjusted partial R2: the share of the variance left by age and covariates that site
-            explains, free of bias, so 0 on average without an effect; below 0 reads as 0. Of an
-            embedding, the mean over its columns. Marginal for "anova" (epsilon squared), NaN for
-            "hsic".
+            explains; below 0 reads as 0. Without an effect it is 0 on average if the noise is
+            equal, and above 0 where small sites are those with more noise. Of an embedding, the
+            mean over its columns. Marginal for "anova" (epsilon squared), NaN for "hsic".
         partial_r2 : float
             The same without adjustment.
         statistic : float
@@ -143,20 +147,24 @@ def site_effect_test(
     .. math:: T = \frac{1}{r}\, u^\top V^{-1} u, \quad u = U^\top e, \quad
         V = \sum_i e_i^2 \, U_i U_i^\top ,
 
-    which is F (over its r degrees of freedom) if the noise is equal. F itself with permuted
+    over its r degrees of freedom, which is near F if the noise is equal. F itself with permuted
     residuals rejects several times too often where small sites are those with more noise; T does
-    not [6]_. It sees differences of the mean between sites, not of the spread. "partial_confounder"
-    uses the F of residuals scaled by the noise at their age. In all of them
+    not [6]_, unless they have a handful of people only, which the note then says. T sees
+    differences of the mean between sites, not of the spread. "partial_confounder" uses the F of
+    residuals scaled by the noise at their age. In all of them
 
     .. math:: p = \frac{1 + \#\{b : T_b \ge T\}}{1 + B}.
 
-    For "gcm", [2]_ multiplies residuals by random numbers instead of permuting them. With skewed
-    noise, such multipliers reject too often: 0.16 at 0.05 for 64 columns.
+    For two sites, the square of the covariance measure of [2]_ is :math:`n T / (n - T)`, and grows
+    with T. For many columns that paper multiplies residuals by random numbers instead of permuting
+    them. With skewed noise such multipliers reject too often: 0.10 at 0.05 for 16 columns. Level
+    and power of all these tests are those of ``benchmarks/confound_tests_level.py``.
 
-    Rows in which something is missing and sites with one row are left out, and the note says so.
-    The answer is "not_estimable" where fewer than two sites remain, rows do not outnumber the
-    columns of age, covariates and site by ten, age and covariates tell every site, or values are
-    constant or a function of age.
+    Rows in which something is missing and sites with one row are left out, and the note says so; it
+    also names sites with fewer than nine people, and those whose ages others hardly have. The
+    answer is "not_estimable" where fewer than two sites remain, rows do not outnumber the columns
+    of age, covariates and site by ten, age and covariates tell every site, or values are constant
+    or, up to rounding in single precision, a function of age and covariates.
 
     References
     ----------
@@ -258,7 +266,8 @@ def _conditional(
     verbose: int,
 ) -> dict:
     """Test with age held fixed."""
-    data = rows.values, rows.design, rows.codes, n_permutations
+    values = rows.values[:, rows.testable]
+    data = values, rows.design, rows.codes, n_permutations
     if method == "partial_confounder":
         drawn = partial_confounder_permutations(*data, random_state=random_state, verbose=verbose)
         statistic, null = drawn.statistic, drawn.null
@@ -273,10 +282,9 @@ def _conditional(
         kind = "max" if method == "gcm" else "mean"
         statistic, null = drawn[f"{kind}_statistic"], drawn[f"{kind}_null"]
     directions = SiteDirections(rows.design, rows.codes)
-    residuals = directions.residuals(rows.values)
-    raw, adjusted = directions.partial_r2(residuals[:, residuals.any(axis=0)])
+    raw, adjusted = directions.partial_r2(directions.residuals(values))
     return {
-        "p_value": permutation_p_value(statistic, null),
+        "p_value": float(permutation_p(statistic, null)),
         "effect": float(adjusted.mean()),
         "partial_r2": float(raw.mean()),
         "statistic": statistic,
@@ -295,7 +303,7 @@ def _marginal(
         return dict(anova(rows.values[:, 0], rows.codes))
     drawn = hsic(rows.values, rows.codes, n_permutations, random_state)
     return {
-        "p_value": permutation_p_value(drawn.statistic, drawn.null),
+        "p_value": float(permutation_p(drawn.statistic, drawn.null)),
         "statistic": drawn.statistic,
         "null_mean": float(drawn.null.mean()),
         "n_permutations": n_permutations,

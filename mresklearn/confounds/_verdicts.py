@@ -6,11 +6,13 @@ import numpy as np
 
 from ._severity import SEVERITIES, at_least
 
-__all__ = ["Verdict", "convinces", "judge"]
+__all__ = ["ALPHA", "Verdict", "convinces", "judge"]
 
 PAIRS = ("cramers_v", "spearman", "epsilon_squared", "epsilon_squared_of_ranks")
 # an effect below medium counts if chance does not explain it
 ALPHA = 0.05
+# in the reason of a row where what is held fixed determines the variable
+INSEPARABLE = "cannot be told apart"
 
 
 @dataclass(frozen=True)
@@ -93,8 +95,15 @@ def _verdict(variable, entangled, nested, moving):
         return "biology", "It is biology: keep it, and balance or hold it fixed."
     measured = [row for row in moving if row["severity"] is not None]
     blind = [row for row in measured if row["status"] == "low_overlap"]
+    if variable.n_levels == 1:
+        return "harmless", (
+            "It is constant, so it explains no difference between these people; whether other "
+            "values of it would matter is not known."
+        )
     if nested and not measured:
         return "not identifiable", nested[0]["reason"]
+    if moving and not measured and INSEPARABLE in moving[0]["reason"]:
+        return "not identifiable", moving[0]["reason"]
     if blind and entangled:
         return "not identifiable", blind[0]["reason"]
     if not measured:

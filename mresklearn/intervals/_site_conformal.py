@@ -1,6 +1,5 @@
 """Conformal prediction intervals by site, and what can be said of a new site."""
 
-import warnings
 from numbers import Integral, Real
 
 import numpy as np
@@ -14,21 +13,20 @@ from sklearn.base import (
 from sklearn.linear_model import Ridge
 from sklearn.utils import (
     Bunch,
-    check_array,
     check_random_state,
-    column_or_1d,
     get_tags,
     indexable,
 )
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._metadata import check_labels, number_of_rows, site_of_rows
-from ..exceptions import MissingMetadataError, SingleSiteWarning
+from .._metadata import check_labels, number_of_rows
+from .._target import check_target
 from ..model_selection import StratifiedSiteKFold
 from ..model_selection._fold_fitting import requested_keywords
 from ..model_selection._site_folds import left_out_folds
 from ._held_out_errors import fit_models, held_out_errors, one_row_a_person
+from ._known_sites import codes_of_sites, learn_sites
 from ._new_site import as_if_new, new_site_in_words, new_site_weights
 from ._weighted_bounds import conformal_bounds, minimum_size
 
@@ -215,8 +213,9 @@ class SiteConformalRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         self : SiteConformalRegressor
             The fitted regressor.
         """
-        X, y = indexable(X, _check_target(y))
-        site, codes = self._check_site(X, site)
+        X, y = indexable(X, check_target(y))
+        site, codes, self.sites_ = learn_sites(X, site)
+        self._has_site = site is not None
         given = {"site": site, "groups": groups}
         metadata = {name: values for name, values in given.items() if values is not None}
         rng = check_random_state(self.random_state)
@@ -292,7 +291,7 @@ class SiteConformalRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         )
         if not return_interval:
             return predicted
-        codes = self._codes_of(X, site)
+        codes = codes_of_sites(X, site, self.sites_ if self._has_site else None)
         bounds = np.column_stack([np.full(len(codes), -np.inf), np.full(len(codes), np.inf)])
         basis = np.full(len(codes), NO_GUARANTEE, dtype=object)
         for rows, calibrating, weights, name in self._cases(codes):
@@ -344,24 +343,6 @@ class SiteConformalRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         tags.non_deterministic = inner.non_deterministic
         return tags
 
-    def _check_site(self, X, site):
-        """Return the sites as given, or None, with a code for each row."""
-        if site is None:
-            site = site_of_rows(X, "site")
-        self._has_site = site is not None
-        if self._has_site:
-            codes, self.sites_ = check_labels(site, number_of_rows(X), name="site")
-            return site, codes
-        warnings.warn(
-            "SiteConformalRegressor got no site: its intervals hold for people like these, and say "
-            "nothing of a new site. Pass site=, or let it travel with the rows, in a column 'site' "
-            "of the DataFrame X or of X.metadata.",
-            SingleSiteWarning,
-            stacklevel=4,  # past the check of parameters
-        )
-        self.sites_ = ["all rows"]
-        return None, np.zeros(number_of_rows(X), dtype=int)
-
     def _folds(self, X, y, codes, persons, seed):
         """List the (train, test) rows of the folds, and of the left-out sites."""
         n_persons = len(np.unique(persons))
@@ -379,21 +360,6 @@ class SiteConformalRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             sites = [(fold.train, fold.test) for fold in left_out_folds(cohort)]
         return folds[:1] if self.method == "split" else folds, sites
 
-    def _codes_of(self, X, site):
-        """Return the code of each row's site among the known ones, -1 for a new site."""
-        if not self._has_site:
-            return np.zeros(number_of_rows(X), dtype=int)
-        if site is None:
-            site = site_of_rows(X, "site")
-        if site is None:
-            raise MissingMetadataError(
-                f"Intervals depend on the site, and this model knows {len(self.sites_)}. Pass "
-                "site= to predict, or let it travel with the rows, in a column 'site' of the "
-                "DataFrame X or of X.metadata; for a place never seen, give any other name."
-            )
-        codes, names = check_labels(site, number_of_rows(X), name="site")
-        return pd.Index(self.sites_).get_indexer(names)[codes]
-
     def _cases(self, codes):
         """List the rows of each site with the held-out persons that serve them."""
         for code in np.unique(codes):
@@ -408,13 +374,6 @@ class SiteConformalRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
             if len(serving) < self.n_persons_needed_ and len(self.sites_) > 1:
                 serving, name = np.arange(len(self._known.site)), ALL_SITES
             yield rows, serving, np.full(len(serving), 1 / (len(serving) + 1)), name
-
-
-def _check_target(y):
-    if y is None:
-        raise ValueError("This estimator requires y to be passed, but the target y is None.")
-    y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-    return column_or_1d(y, warn=True)
 
 
 def _row_names(X):

@@ -19,7 +19,7 @@ def conformal_bounds(predictions, residuals, weights, coverage):
 
     .. math:: \sum_i w_i\, \delta_{\mu_{-i}(x) \pm R_i} + (1 - \sum_i w_i)\, \delta_{\pm\infty}
 
-    at `coverage`. Equal weights :math:`1/(n+1)` give equation 11 of Barber, Candès, Ramdas and
+    at `coverage`. Equal weights :math:`1/(n+1)` give the CV+ interval of Barber, Candès, Ramdas and
     Tibshirani (2021), Annals of Statistics 49, 486-507; weights :math:`1/((K+1) n_k)` the form for
     a new group among K of Lee, Barber and Willett (2023), arXiv:2306.06342; a model that is the
     same for all i, split conformal prediction.

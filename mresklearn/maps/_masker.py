@@ -7,16 +7,16 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in
 
 from ._keep import split_kept, with_kept
 from ._map_array import MapArray, inside
+from ._map_transformer import TableTransformer
 from ._validation import check_maps
 
 
-class MapMasker(TransformerMixin, BaseEstimator):
+class MapMasker(TableTransformer):
     """Flatten maps to voxels that most training people have, for linear models.
 
     Parameters
@@ -55,6 +55,8 @@ class MapMasker(TransformerMixin, BaseEstimator):
 
     Notes
     -----
+    The table has shape (n, channels * voxels): all voxels of the first channel, then of the next.
+    With `keep` it is a DataFrame, indexed by participant, with the kept columns after the voxels.
     2-D features pass through as float32: their columns are chosen already.
 
     Examples
@@ -83,29 +85,15 @@ class MapMasker(TransformerMixin, BaseEstimator):
         self.fill = fill
         self.keep = keep
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> MapMasker:
-        """Learn the mask and the mean of each voxel, one person at a time.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            Training people.
-        y : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        self : MapMasker
-            The fitted masker.
-        """
+    def _learn(self, X: Any) -> None:
+        """Learn the mask and the mean of each voxel."""
         if isinstance(self.fill, str) and self.fill != "mean":
             raise ValueError(f"fill must be 'mean' or a number, got {self.fill!r}.")
         X, _ = split_kept(X, self.keep)
         maps = check_maps(self, X, reset=True)
         self._n_columns = self.n_features_in_
         if not isinstance(maps, MapArray):
-            return self
+            return
         counts = np.zeros(maps.shape[2:], np.int64)
         totals = np.zeros(maps.shape[1:])
         for sample in maps:
@@ -122,23 +110,9 @@ class MapMasker(TransformerMixin, BaseEstimator):
             means.ravel() if self.fill == "mean" else np.full(means.size, float(self.fill))
         ).astype(np.float32)
         self._n_columns = self.fill_.size
-        return self
 
-    def transform(self, X: Any) -> Any:
-        """Return the voxels of each person.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            People with samples of the shape seen in `fit`.
-
-        Returns
-        -------
-        voxels : ndarray of shape (n, channels * voxels), float32, or DataFrame with `keep`
-            All voxels of the first channel, then of the next. The DataFrame is indexed by
-            participant and has the kept columns after the voxels.
-        """
-        check_is_fitted(self, "sample_shape_")
+    def _convert(self, X: Any) -> Any:
+        """Return the voxels of each person."""
         X, kept = split_kept(X, self.keep)
         maps = check_maps(self, X, reset=False)
         if not isinstance(maps, MapArray):
@@ -149,32 +123,13 @@ class MapMasker(TransformerMixin, BaseEstimator):
             np.copyto(row, np.where(present, sample[:, self.mask_].ravel(), self.fill_))
         return with_kept(voxels, self.get_feature_names_out, kept)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return a name for each column: channel and voxel index, then the kept columns.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        names : ndarray of str
-            Such as ``map0_voxel12_30_7``; input names for 2-D features.
-        """
-        check_is_fitted(self, "sample_shape_")
+    def _column_names(self, input_features: Any) -> list[str]:
         if len(self.sample_shape_) == 1:
-            names = list(_check_feature_names_in(self, input_features))
-        else:
-            voxels = ["_".join(map(str, index)) for index in np.argwhere(self.mask_)]
-            names = [
-                f"map{channel}_voxel{voxel}"
-                for channel in range(self.n_features_in_)
-                for voxel in voxels
-            ]
-        return np.array([*names, *self.keep], dtype=object)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+            return [*_check_feature_names_in(self, input_features), *self.keep]
+        voxels = ["_".join(map(str, index)) for index in np.argwhere(self.mask_)]
+        names = [
+            f"map{channel}_voxel{voxel}"
+            for channel in range(self.n_features_in_)
+            for voxel in voxels
+        ]
+        return [*names, *self.keep]

@@ -8,15 +8,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in
 
 from .._metadata import name_rows
 from ..exceptions import DataError
 from ._grid import Grid
 from ._keep import split_kept, with_kept
 from ._map_array import MapArray
+from ._map_transformer import TableTransformer
 from ._region_labels import check_same_grid, find_regions, read_labels
 from ._region_statistics import RegionVoxels
 from ._validation import check_maps
@@ -24,7 +25,7 @@ from ._validation import check_maps
 _STATISTICS = ("mean", "median", "std", "coverage")
 
 
-class RegionAverager(TransformerMixin, BaseEstimator):
+class RegionAverager(TableTransformer):
     """Average maps over the regions of an atlas, to compare studies that cover the brain unequally.
 
     Only voxels in the person's own brain count. Where too little of a region was covered, its
@@ -94,10 +95,12 @@ class RegionAverager(TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    2-D features pass through as float32: they may be regional values already. Columns come channel
-    by channel, then region by region, with coverage at the end. Columns are called
-    ``stiffness_thalamus``, with several statistics ``stiffness_thalamus_mean``; coverage, which is
-    the same for all channels, ``thalamus_coverage``.
+    The table has a column per channel, region and statistic, channel by channel, then region by
+    region, with coverage at the end. With `keep` it is a DataFrame, indexed by participant, with
+    the kept columns after these. 2-D features pass through as float32: they may be regional values
+    already. Columns are called ``stiffness_thalamus``, with several statistics
+    ``stiffness_thalamus_mean``; coverage, which is the same for all channels,
+    ``thalamus_coverage``.
 
     Maps without a grid (plain arrays) need a label image of their shape in RAS+ order.
 
@@ -150,58 +153,28 @@ class RegionAverager(TransformerMixin, BaseEstimator):
         self.missing = missing
         self.keep = keep
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> RegionAverager:
-        """Find the regions on the grid of the maps, and the training mean of each.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            Training people.
-        y : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        self : RegionAverager
-            The fitted averager.
-        """
+    def _learn(self, X: Any) -> None:
+        """Find the regions on the grid of the maps, and the training mean of each."""
         self._fit_transform(X)
-        return self
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit_transform(self, X: Any, y: Any = None) -> Any:
-        """Fit, and return the training table without reading the maps a second time.
+        """Fit, and return what `transform` would, without reading the maps a second time.
 
         Parameters
         ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            Training people.
-        y : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        table : ndarray of shape (n, regions), float32, or DataFrame with `keep`
-            As from `transform`.
-        """
-        return self._fit_transform(X)
-
-    def transform(self, X: Any) -> Any:
-        """Return the regional values of each person.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            People with samples of the shape seen in `fit`.
+        X, y : object
+            As for `fit`.
 
         Returns
         -------
         table : ndarray of shape (n, features), float32, or DataFrame with `keep`
-            One column per channel, region and statistic. The DataFrame is indexed by participant
-            and has the kept columns after the features.
+            As from `transform`.
         """
-        check_is_fitted(self, "sample_shape_")
+        return self._fit_transform(X)
+
+    def _convert(self, X: Any) -> Any:
+        """Return the regional values of each person."""
         X, kept = split_kept(X, self.keep)
         maps = check_maps(self, X, reset=False)
         if not isinstance(maps, MapArray):
@@ -210,30 +183,10 @@ class RegionAverager(TransformerMixin, BaseEstimator):
         table = self._without_missing(self._measure(maps), maps.participants)
         return with_kept(table, self.get_feature_names_out, kept)
 
-    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return a name for each column: channel, region and statistic, then the kept columns.
-
-        Parameters
-        ----------
-        input_features : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        names : ndarray of str
-            Such as ``stiffness_left_thalamus``; input names for 2-D features.
-        """
-        check_is_fitted(self, "sample_shape_")
+    def _column_names(self, input_features: Any) -> list[str]:
         if len(self.sample_shape_) == 1:
-            names = list(_check_feature_names_in(self, input_features))
-        else:
-            names = self._feature_names()
-        return np.array([*names, *self.keep], dtype=object)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
+            return [*_check_feature_names_in(self, input_features), *self.keep]
+        return [*self._feature_names(), *self.keep]
 
     def _fit_transform(self, X: Any) -> Any:
         self._check_statistics()

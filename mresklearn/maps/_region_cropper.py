@@ -7,18 +7,18 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
+from sklearn.base import OneToOneFeatureMixin
 from sklearn.utils._param_validation import Interval
-from sklearn.utils.validation import check_is_fitted
 
 from ..exceptions import DataError
 from ._grid import Grid
 from ._map_array import MapArray
+from ._map_transformer import MapTransformer
 from ._region_labels import check_same_grid, read_labels
 from ._validation import check_maps
 
 
-class RegionCropper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class RegionCropper(OneToOneFeatureMixin, MapTransformer):
     """Cut maps to the box around one region, to train a network on that region alone.
 
     The box is the same for everybody, so all crops have one shape. Cropping is done on reading:
@@ -66,8 +66,10 @@ class RegionCropper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    2-D features pass through as float32. A person whose scan did not cover the region gets a crop
-    of zeros; ``RegionAverager(statistics=("coverage",))`` tells who.
+    The crops are a MapArray of shape (n, channels, x, y, z) of the box, on the part of the grid
+    that it cuts out; nothing is read before their values are needed. 2-D features pass through as
+    float32. A person whose scan did not cover the region gets a crop of zeros;
+    ``RegionAverager(statistics=("coverage",))`` tells who.
 
     Examples
     --------
@@ -108,25 +110,11 @@ class RegionCropper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.margin = margin
         self.mask = mask
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> RegionCropper:
-        """Find the box of the region on the grid of the maps; no map is read.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            Training people.
-        y : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        self : RegionCropper
-            The fitted cropper.
-        """
+    def _learn(self, X: Any) -> None:
+        """Find the box of the region on the grid of the maps; no map is read."""
         maps = check_maps(self, X, reset=True)
         if not isinstance(maps, MapArray):
-            return self
+            return
         if self.labels is None or self.region is None:
             raise ValueError(
                 "RegionCropper needs a label image and a region to crop maps: give labels=, a "
@@ -143,22 +131,9 @@ class RegionCropper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.grid_: Grid | None = maps.grid
         self.box_ = _bounding_box(region, self.margin)
         self.mask_ = region[_slices(self.box_)].copy()
-        return self
 
-    def transform(self, X: Any) -> Any:
-        """Crop maps on reading.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            People with samples of the shape seen in `fit`.
-
-        Returns
-        -------
-        crops : MapArray of shape (n, channels, x, y, z) of the box, or ndarray for 2-D features
-            float32, on the part of the grid that the box cuts out; nothing is read yet.
-        """
-        check_is_fitted(self, "sample_shape_")
+    def _convert(self, X: Any) -> Any:
+        """Crop maps on reading."""
         maps = check_maps(self, X, reset=False)
         if not isinstance(maps, MapArray):
             return maps.astype(np.float32)
@@ -168,11 +143,6 @@ class RegionCropper(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
             spatial_shape=self.mask_.shape,
             grid=None if maps.grid is None else _cut(maps.grid, self.box_),
         )
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
 
 
 Box = tuple[tuple[int, int], ...]

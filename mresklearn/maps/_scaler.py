@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin, _fit_context
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import OneToOneFeatureMixin
 
 from ._map_array import MapArray, inside
+from ._map_transformer import MapTransformer
 from ._validation import check_maps
 
 
-class MapScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class MapScaler(OneToOneFeatureMixin, MapTransformer):
     """Standardise each channel by the mean and SD of the training people's brain voxels.
 
     Every voxel of a channel is shifted and scaled alike, so that absolute stiffness still differs
@@ -45,8 +45,9 @@ class MapScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
 
     Notes
     -----
-    For 2-D features each column is a channel without voxels, so the result is that of
-    :class:`sklearn.preprocessing.StandardScaler`.
+    The scaled maps are a MapArray of the same shape, in standard deviations; nothing is read before
+    their values are needed. For 2-D features each column is a channel without voxels, so the result
+    is that of :class:`sklearn.preprocessing.StandardScaler`.
 
     Examples
     --------
@@ -65,22 +66,8 @@ class MapScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.with_mean = with_mean
         self.with_std = with_std
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None) -> MapScaler:
-        """Learn mean and standard deviation, one person at a time.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            Training people.
-        y : ignored
-            Present for scikit-learn.
-
-        Returns
-        -------
-        self : MapScaler
-            The fitted scaler.
-        """
+    def _learn(self, X: Any) -> None:
+        """Learn mean and standard deviation."""
         maps = check_maps(self, X, reset=True)
         moments = _Moments(self.n_features_in_)
         if isinstance(maps, MapArray):
@@ -100,31 +87,13 @@ class MapScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
         self.scale_ = (
             np.where(constant, 1.0, deviation) if self.with_std else np.ones(self.n_features_in_)
         )
-        return self
 
-    def transform(self, X: Any) -> Any:
-        """Standardise maps on reading.
-
-        Parameters
-        ----------
-        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
-            People with samples of the shape seen in `fit`.
-
-        Returns
-        -------
-        scaled : MapArray of shape (n, channels, x, y, z), or ndarray for 2-D features
-            float32, in standard deviations; nothing is read yet for maps.
-        """
-        check_is_fitted(self)
+    def _convert(self, X: Any) -> Any:
+        """Standardise maps on reading."""
         maps = check_maps(self, X, reset=False)
         if isinstance(maps, MapArray):
             return maps.with_step(Standardise(tuple(self.mean_), tuple(self.scale_)))
         return ((maps - self.mean_) / self.scale_).astype(np.float32)
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float32"]
-        return tags
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def bootstrap_ci(
         Coverage of the interval.
     method : {"expanded", "percentile", "bca"}, default="expanded"
         - ``"expanded"``: the percentile interval with levels widened for few persons (with `site`,
-          few sites) as a t interval is. The best coverage below 40 persons or 20 sites, see Notes.
+          few sites) as a t interval is. The best coverage with few of them, see Notes.
         - ``"percentile"``: the plain quantiles.
         - ``"bca"``: quantiles corrected for bias and skewness, for statistics that are biased in
           samples. Not with `site`.
@@ -122,15 +122,16 @@ def bootstrap_ci(
 
     .. math:: \Phi^{-1}(q) = \sqrt{n / (n - 1)} \; t_{n-1}^{-1}(p) .
 
-    Coverage of 0.95 intervals measured for mean absolute error and mean gap of normal gaps: with 10
-    people 0.94-0.95 expanded, 0.90-0.91 BCa and 0.89-0.90 percentile; with 40 people all 0.93-0.95.
-    ``"bca"`` is as in [2]_, with the acceleration from the jackknife over persons.
+    Coverage of 0.95 intervals for mean absolute error and mean gap of normal gaps
+    (``benchmarks/metrics_coverage.py``): with 10 people 0.93-0.95 expanded, 0.89-0.91 BCa and
+    0.89-0.90 percentile; with 40 people all 0.94-0.96. ``"bca"`` is as in [2]_, with the
+    acceleration from the jackknife over persons.
 
     Both stages of `site` draw with replacement ([3]_, section 3.8). Coverage for a mean gap whose
     standard deviation is 5 years in a site and 3 between sites, 20 people a site, with 5 / 7 / 10 /
-    20 sites: 0.97 / 0.97 / 0.98 / 0.96 expanded, 0.88 / 0.90 / 0.93 / 0.94 percentile, and 0.5-0.6
-    at any number if people alone are drawn. Where sites do not differ, the two stages count the
-    error of people twice, and the interval is too wide (coverage above 0.99).
+    20 sites: 0.96 / 0.95 / 0.95 / 0.95 expanded, 0.88 / 0.89 / 0.93 / 0.94 percentile, and
+    0.50-0.60 if people alone are drawn. Where sites do not differ, the two stages count the error
+    of people twice, and the interval is too wide (coverage 1.00 with 7 sites).
 
     With K sites that differ by much more than the error of people, no interval by resampling goes
     beyond the sites seen, and all of them lie on one side of the truth with probability

@@ -99,17 +99,17 @@ def corrected_resampled_ttest(
     correction n_test / n_train then no longer belongs.
 
     The correction is an approximation: no unbiased estimate of the variance exists. It speaks of
-    new people from the *same* sites. False positives measured at the nominal 0.05 for two equally
-    good regressions and 60 or 200 people: ten partitions in 5 folds 0.03-0.04 (averaged first 0.26,
-    ordinary t test 0.6), one partition 0.01, five seeds of one partition 0.01 (as partitions
-    0.04-0.10).
+    new people from the *same* sites. False positives at the nominal 0.05 for two equally good
+    regressions and 60 or 200 people (``benchmarks/metrics_coverage.py``): ten partitions in 5 folds
+    0.04-0.05 (averaged first 0.27-0.29, ordinary t test 0.59-0.61), one partition 0.02, five seeds
+    of one partition 0.01-0.02 (as partitions 0.04-0.09).
 
     References
     ----------
     .. [1] Nadeau, C., Bengio, Y. (2003). Inference for the generalization error. Machine Learning
-       52, 239-281. Section 4.2.1.
+       52, 239-281.
     .. [2] Bouckaert, R. R., Frank, E. (2004). Evaluating the replicability of significance tests
-       for comparing learning algorithms. PAKDD, LNCS 3056, 3-12. Section 3.3.
+       for comparing learning algorithms. PAKDD, LNCS 3056, 3-12.
 
     Examples
     --------

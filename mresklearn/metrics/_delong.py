@@ -83,9 +83,9 @@ def delong_ci(
     Classes that are fully apart have AUC 1 and variance 0, which does not mean certainty. The bound
     is then that of min(m, n) disjoint pairs of people, of which all are in order, which is a
     binomial experiment: :math:`(\alpha / 2)^{1 / \min(m, n)}`, exact for any distribution, and
-    conservative. With 11 patients it is 0.72. Coverage of 0.95 intervals, this rule included,
-    measured for normal scores and true areas from 0.5 to 0.995: 0.94-0.98 with 5 positive and 20
-    negative people, 0.91-0.98 with 11 and 60, 0.93-0.98 with 50 and 50.
+    conservative. With 11 patients it is 0.72. Coverage of 0.95 intervals, this rule included, for
+    normal scores and true areas from 0.5 to 0.995 (``benchmarks/metrics_coverage.py``): 0.94-0.98
+    with 5 positive and 20 negative people, 0.92-0.97 with 11 and 60, 0.94-0.97 with 50 and 50.
 
     References
     ----------
@@ -95,7 +95,7 @@ def delong_ci(
        under correlated receiver operating characteristic curves. IEEE Signal Processing Letters 21,
        1389-1393.
     .. [3] Pepe, M. S. (2003). The Statistical Evaluation of Medical Tests for Classification and
-       Prediction. Oxford University Press. Section 5.2.4.
+       Prediction. Oxford University Press.
 
     Examples
     --------

@@ -20,7 +20,7 @@ from ._repeat import draw_seeds, repeat
 
 __all__ = ["age_stratified_permutation_test"]
 
-STRATUM_SIZE = 4  # people; the largest at which the level held in the measurements of the Notes
+STRATUM_SIZE = 4  # people; see the Notes of the test for the level at this and other sizes
 CALLER = 3  # stack level: the check of parameters lies between the test and its caller
 
 
@@ -127,11 +127,12 @@ def age_stratified_permutation_test(
     stratum ages still differ, and what they say of the label is taken for an effect. A fixed number
     of strata therefore gets worse with more people, and the default is strata of a fixed size.
 
-    False positives measured at the nominal 0.05 for a feature that correlates with age at 0.95 and
-    with site only through age (6 sites, correlation ratio of age on site 0.4 / 0.8): 1.00 / 1.00
-    under free permutation, 0.36 / 0.90 with 100 and 0.12 / 0.23 with 300 people in strata of 30,
-    and 0.05-0.09 in strata of 4 with 60 to 300 people, also for a diagnosis that 15 % have. The
-    power was at most 0.13 lower than in strata of 10.
+    False positives at the nominal 0.05 for a feature that correlates with age at 0.95 and with site
+    only through age (6 sites, correlation ratio of age on site 0.4 / 0.8;
+    ``benchmarks/metrics_coverage.py``): 0.87 / 1.00 under free permutation of 100 people, 0.36 /
+    0.91 with 100 and 0.14 / 0.24 with 300 people in strata of 30. In strata of 10, 0.06-0.11 with
+    100 and 300 people and 0.12-0.23 with 60; in strata of 4, 0.03-0.07 and 0.01-0.11, also for a
+    diagnosis that 15 % have. The power was at most 0.14 lower than in strata of 10.
 
     References
     ----------

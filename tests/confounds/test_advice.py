@@ -24,6 +24,7 @@ VARIABLES = {
 def row(variable, against, measure, value=0.2, **changed):
     return {
         "variable": variable,
+        "kind": VARIABLES[variable.split("[")[0]].kind,
         "role": VARIABLES[variable.split("[")[0]].role,
         "against": against,
         "measure": measure,

@@ -79,6 +79,15 @@ def test_many_sites_have_finite_probabilities():
     np.testing.assert_allclose(np.exp(log_q).sum(axis=1), 1)
 
 
+@pytest.mark.parametrize("n_sites", [2, 3])
+def test_sites_that_age_tells_have_finite_probabilities(n_sites):
+    codes = np.arange(3000) % n_sites
+    log_q = site_log_probability(age_spline(30.0 * codes + np.linspace(20, 30, 3000)), codes)
+    assert np.isfinite(log_q).all()
+    assert (log_q.argmax(axis=1) == codes).all()
+    np.testing.assert_allclose(np.exp(log_q).sum(axis=1), 1)
+
+
 def test_without_age_sites_have_their_shares():
     codes = np.array([0, 0, 0, 1])
     log_q = site_log_probability(np.ones((4, 1)), codes)

@@ -214,67 +214,6 @@ def awkward(n=60):
     return people.drop(columns=["person", "frequency"]), X, prediction
 
 
-def test_a_site_with_one_person_a_constant_column_and_a_one_sex_site():
-    people, X, prediction = awkward(80)
-    people.loc[0, "site"] = "Z"
-    people["coil"] = "head"
-    people.loc[people.site == "A", "sex"] = "M"
-    fitted = report(people, X, None, prediction, roles={"sex": "biological", "coil": "technical"})
-    alone = fitted.to_frame().query("variable == 'site[Z]'")
-    assert set(alone.status) == {"not_estimable"}
-    assert alone.reason.str.contains("1 people|0 people").all()
-    constant = fitted.to_frame().query("variable == 'coil' or against == 'coil'")
-    assert set(constant.status) == {"not_estimable"}
-    assert constant.reason.str.contains("constant|does not vary").all()
-    row = one(fitted, variable="site[A]", against="sex")
-    assert row.status == "low_overlap"
-    assert "nobody with sex F" in row.reason
-    assert "constant" in fitted.verdicts_.reason["coil"]
-
-
-def test_sites_that_a_diagnosis_and_an_age_determine():
-    people, X, _ = awkward(90)
-    people["diagnosis"] = np.where(people.site == "D", "AD", "CN")
-    people["age"] += np.where(people.site == "A", -100, 0)
-    fitted = report(people, X, roles={"sex": "biological", "diagnosis": "biological"})
-    assert one(fitted, variable="site", against="diagnosis").status == "nested"
-    apart = one(fitted, variable="site[A]", against="age")
-    assert apart.status == "low_overlap"
-    assert apart.overlap_ess < 1
-    assert apart.advice.startswith("Not identifiable")
-    hidden = one(fitted, variable="site[D]", measure="shift_transfer_ratio")
-    assert hidden.status == "not_estimable"
-
-
-def test_sixty_sites_for_three_hundred_people():
-    people, X, prediction = awkward(300)
-    people["site"] = [f"site {row % 60}" for row in range(300)]
-    fitted = report(people, X, None, prediction, roles={"sex": "biological"})
-    row = one(fitted, variable="site", against="features", measure="rda_partial_r2")
-    assert row.value > 0.15, "raw, sixty sites of nobody's shift explain a fifth"
-    assert abs(row.value_adj) < 0.03
-    assert (fitted.to_frame().query("variable == 'site[site 3]'").overlap_ess.dropna() < 10).all()
-
-
-def test_missing_values_anywhere():
-    people, X, prediction = awkward(100)
-    people = people.astype({"sex": object, "site": object})
-    people.loc[:9, "age"] = np.nan
-    people.loc[10:19, "sex"] = None
-    people.loc[20:24, "site"] = ""
-    X[30:35] = np.nan
-    X[50, 3] = np.nan
-    prediction[40:45] = np.nan
-    fitted = report(people, X, None, prediction, roles={"sex": "biological"})
-    row = one(fitted, variable="site", against="features", measure="rda_partial_r2")
-    assert row.n == 100 - 10 - 10 - 5 - 5
-    assert row.n_missing == 5
-    assert "5 people without any value" in fitted.notes_["X"]
-    assert "1 column with missing" in fitted.notes_["X"]
-    row = one(fitted, variable="site", against="gap", measure="partial_r2")
-    assert row.n == 100 - 10 - 10 - 5 - 5
-
-
 def test_a_column_that_few_have_is_not_held_fixed():
     people, X, _ = awkward(100)
     people["score"] = np.where(np.arange(100) < 40, np.arange(100.0), np.nan)

@@ -25,6 +25,13 @@ def test_columns_are_centred_and_what_cannot_be_used_is_counted():
     )
 
 
+def test_whole_numbers_with_gaps_are_features():
+    X = pd.DataFrame({"left": pd.array([1, 2, None, 4, 5, 6], dtype="Int64"), "right": range(6)})
+    table = as_feature_table(X, PEOPLE, "X")
+    assert table.note == "1 column with missing values left out"
+    np.testing.assert_array_equal(table.values, np.arange(6.0)[:, None] - 2.5)
+
+
 def test_columns_of_very_different_units_are_kept():
     X = np.random.default_rng(0).normal(size=(6, 2)) * [1e6, 1e-3] + [1e7, 2.5e-3]
     assert as_feature_table(X, PEOPLE, "X").n_features == 2
@@ -81,5 +88,11 @@ def test_predictions_are_one_number_a_person():
         as_prediction([[1], [2], [np.inf], [4], [5], [np.nan]], PEOPLE),
         [1, 2, np.nan, 4, 5, np.nan],
     )
+    whole = pd.Series([1, 2, None, 4, 5, None], index=PEOPLE.index)
+    for dtype in ("Int64", "Float64", object):
+        found = as_prediction(whole.astype("Int64").astype(dtype), PEOPLE)
+        np.testing.assert_array_equal(found, [1, 2, np.nan, 4, 5, np.nan])
+    with pytest.raises(ValueError, match="prediction must hold numbers"):
+        as_prediction(list("abcdef"), PEOPLE)
     with pytest.raises(ValueError, match="one number for each of the 6"):
         as_prediction(np.zeros((6, 2)), PEOPLE)

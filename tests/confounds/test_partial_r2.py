@@ -4,9 +4,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import f_oneway
 
-from mresklearn.confounds import _partial_r2
+from mresklearn.confounds import _permuted_scores
 from mresklearn.confounds._age_spline import age_spline
-from mresklearn.confounds._partial_r2 import draw_permutations, partial_r2_permutations
+from mresklearn.confounds._partial_r2 import partial_r2_permutations
+from mresklearn.confounds._permuted_scores import draw_permutations
+from mresklearn.confounds._site_directions import SiteDirections
 
 SCHEMES = pytest.mark.parametrize("scheme", ["freedman_lane", "without_refit"])
 
@@ -62,6 +64,46 @@ def test_statistic_is_the_score_test_of_white():
     Y, reduced, codes = cohort()
     result = partial_r2_permutations(Y, reduced, codes, 9, random_state=0)
     np.testing.assert_allclose(result.statistic, [white_statistic(y, reduced, codes) for y in Y.T])
+
+
+def test_for_two_sites_the_statistic_is_the_generalised_covariance_measure():
+    # Shah & Peters (2020), equation 3, of the residuals of values and of site
+    Y, reduced, codes = cohort(n_sites=2)
+    site = (codes == 1).astype(float)
+    R = (Y - fitted(reduced, Y)) * (site - fitted(reduced, site))[:, None]
+    gcm = np.sqrt(60) * R.mean(axis=0) / np.sqrt(np.mean(R**2, axis=0) - R.mean(axis=0) ** 2)
+    T = partial_r2_permutations(Y, reduced, codes, 1, random_state=0).statistic
+    np.testing.assert_allclose(60 * T / (60 - T), gcm**2)
+
+
+@SCHEMES
+@pytest.mark.parametrize("n_columns", [1, 3])
+def test_permutations_that_equal_the_data_count_whatever_the_rounding(scheme, n_columns):
+    # of values 0 and 1 at two sites many permutations are equal, and float32 must not part them
+    codes, random = np.arange(40) % 2, np.random.default_rng(0)
+    for _ in range(5):
+        Y = random.integers(0, 2, size=(40, n_columns)).astype(float)
+        single, double = (
+            partial_r2_permutations(
+                Y, np.ones((40, 1)), codes, 499, scheme=scheme, random_state=0, dtype=dtype
+            )
+            for dtype in (np.float32, np.float64)
+        )
+        np.testing.assert_array_equal(single.p_value, double.p_value)
+        np.testing.assert_array_equal(single.p_max, double.p_max)
+        for kind in ("mean", "max"):
+            null, observed = single[f"{kind}_null"], single[f"{kind}_statistic"]
+            assert np.sum(null >= observed) == np.sum(double[f"{kind}_null"] >= observed)
+            if n_columns == 1:
+                assert (1 + np.sum(null >= observed)) / 500 == single.p_value[0]
+
+
+def test_values_with_equal_means_at_all_sites_have_p_of_one():
+    # the statistic is 0 but for rounding, and every permutation is at least as large
+    Y = np.tile([[0.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]], (10, 1))
+    result = partial_r2_permutations(Y, np.ones((40, 1)), np.arange(40) % 2, 99, random_state=0)
+    np.testing.assert_array_equal(result.p_value, 1.0)
+    np.testing.assert_array_equal(result.p_max, 1.0)
 
 
 def test_freedman_lane_permutes_residuals_and_fits_again():
@@ -131,7 +173,8 @@ def test_blocks_and_threads_do_not_change_the_result(scheme, monkeypatch):
     Y[:, 4] = 1.0
     settings = {"scheme": scheme, "random_state": 0, "dtype": np.float64}
     whole = partial_r2_permutations(Y, reduced, codes, 59, **settings)
-    monkeypatch.setattr(_partial_r2, "CELLS", dict.fromkeys(_partial_r2.CELLS, 60 * 3))
+    for name in _permuted_scores.CELLS:
+        monkeypatch.setitem(_permuted_scores.CELLS, name, 60 * 3)
     blocks = partial_r2_permutations(Y, reduced, codes, 59, n_jobs=2, **settings)
     for name, values in whole.items():
         np.testing.assert_allclose(blocks[name], values, err_msg=name)
@@ -178,17 +221,64 @@ def test_statistic_ignores_units_row_order_site_names_and_anything_held_fixed(se
     np.testing.assert_allclose(second.adjusted_r2, first.adjusted_r2, rtol=1e-6, atol=1e-9)
 
 
+def noisy_small_sites(sizes, noise, n_columns=2000):
+    """Columns without an effect of site, whose noise differs by site."""
+    random = np.random.default_rng(0)
+    codes = np.repeat(np.arange(len(sizes)), sizes)
+    Y = random.normal(size=(len(codes), n_columns)) * np.array(noise)[codes][:, None]
+    return Y, age_spline(random.uniform(20, 80, len(codes))), codes
+
+
+def rejected_by_f(Y, reduced, codes, n_permutations=99):
+    """Share of columns in which F, with permuted residuals, is among the largest 5 %."""
+    directions = SiteDirections(reduced, codes)
+    residuals = directions.residuals(Y)
+    observed = directions.partial_r2(residuals)[0]
+    orders = draw_permutations(len(Y), n_permutations, np.random.RandomState(0))
+    beyond = [
+        directions.partial_r2(directions.residuals(residuals[order]))[0] >= observed
+        for order in orders
+    ]
+    return np.mean((1 + np.sum(beyond, axis=0)) / (1 + n_permutations) <= 0.05)
+
+
 @SCHEMES
 def test_level_holds_where_small_sites_have_more_noise(scheme):
-    # 2000 columns share the permutations, so their share of small p has an SD of about 0.01. The F
-    # statistic with the same permutations rejects 0.40 of them.
-    random = np.random.default_rng(0)
-    codes = np.repeat([0, 1, 2, 3], [120, 50, 20, 10])
-    noise = np.array([1.0, 1.5, 2.5, 4.0])[codes]
-    Y = random.normal(size=(200, 2000)) * noise[:, None]
-    reduced = age_spline(random.uniform(20, 80, 200))
-    result = partial_r2_permutations(Y, reduced, codes, 199, scheme=scheme, random_state=0)
+    # 2000 columns share the permutations, so their share of small p has an SD of about 0.01
+    data = noisy_small_sites([120, 50, 20, 10], [1.0, 1.5, 2.5, 4.0])
+    result = partial_r2_permutations(*data, 199, scheme=scheme, random_state=0)
     assert 0.02 < np.mean(result.p_value <= 0.05) < 0.08
+
+
+def test_f_with_the_same_permutations_rejects_several_times_too_often():
+    data = noisy_small_sites([120, 50, 20, 10], [1.0, 1.5, 2.5, 4.0], n_columns=300)
+    assert rejected_by_f(*data) > 0.25
+
+
+def test_a_handful_of_people_with_much_more_noise_is_found_too_often():
+    """The limit that the docstring names; F does far worse."""
+    data = noisy_small_sites([200, 2, 2, 2, 2, 2], [1.0, 3.0, 3.0, 3.0, 3.0, 3.0], n_columns=300)
+    result = partial_r2_permutations(*data, 199, random_state=0)
+    assert 0.05 < np.mean(result.p_value <= 0.05) < 0.2
+    assert rejected_by_f(*data) > 0.5
+
+
+def test_adjusted_share_is_without_bias_if_noise_is_equal_and_above_zero_if_small_sites_have_more():
+    sizes = [120, 50, 20, 10]
+    equal = partial_r2_permutations(*noisy_small_sites(sizes, [1.0] * 4), 1, random_state=0)
+    noisy = partial_r2_permutations(*noisy_small_sites(sizes, [1, 1.5, 2.5, 4]), 1, random_state=0)
+    assert abs(equal.adjusted_r2.mean()) < 0.001  # SD over columns 0.012, over 2000 0.0003
+    assert noisy.adjusted_r2.mean() > 0.02
+
+
+def test_without_refit_is_cautious_for_tens_of_rows():
+    random = np.random.default_rng(0)
+    data = random.normal(size=(30, 2000)), age_spline(random.uniform(20, 80, 30)), np.arange(30) % 3
+    exact, fast = (
+        np.mean(partial_r2_permutations(*data, 199, scheme=scheme, random_state=0).p_value <= 0.05)
+        for scheme in ("freedman_lane", "without_refit")
+    )
+    assert fast < min(exact, 0.045)
 
 
 @SCHEMES

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import stats
 
 from mresklearn.confounds._age_spline import age_spline
 from mresklearn.confounds._commonality import commonality
@@ -107,6 +108,21 @@ def test_the_test_holds_its_level_where_small_sites_are_noisy():
         observed, null = robust_test(rng.normal(size=(300, 10)) * noise, design, 39, rng)
         rejected.append(permutation_p(observed, null) <= 0.05)
     assert np.mean(rejected) <= 0.09
+
+
+def test_permutations_that_equal_the_data_count_whatever_the_rounding():
+    # answers of yes or no at two sites: p is that of the hypergeometric distribution
+    code = np.arange(40) % 2
+    design = Design.of(np.ones((40, 1)), np.eye(2)[code])
+    for seed in range(4):
+        yes = np.random.default_rng(seed).random((40, 1)) < 0.4
+        observed, null = robust_test(yes.astype(float), design, 4000, np.random.default_rng(0))
+        share = stats.hypergeom(40, yes.sum(), 20)
+        counts = np.arange(21)
+        distance = np.abs(counts - yes.sum() / 2)
+        exact = share.pmf(counts)[distance >= np.abs(yes[code == 0].sum() - yes.sum() / 2)].sum()
+        # the standard error is at most 0.008
+        assert permutation_p(observed, null) == pytest.approx(exact, abs=0.03)
 
 
 def test_the_test_finds_a_shift():

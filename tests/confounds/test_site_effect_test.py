@@ -44,6 +44,7 @@ def test_offset_of_a_site_is_found_and_age_is_not(method, kind):
         assert result.conditional is None
     assert result.statistic > 1.5 * result.null_mean
     assert result.p_value == 1 / 200
+    assert {type(result[name]) for name in NUMBERS} == {float}
     assert result.effect > 0.03
 
 
@@ -129,6 +130,21 @@ def test_a_covariate_that_explains_the_site_effect_is_held_fixed(method, text):
     assert site_effect_test(values, site, age, covariates=sex, **settings).p_value > 0.05
 
 
+@EVERY
+def test_score_of_a_classifier_is_held_against_the_diagnosis(method):
+    # patients are more frequent at one site; the score follows diagnosis and age only
+    random = np.random.default_rng(0)
+    site, age = np.arange(240) % 3, random.uniform(50, 90, 240)
+    patient = random.random(240) < np.array([0.1, 0.3, 0.7])[site]
+    score = 1 / (1 + np.exp(-(3 * patient - 2 + (age - 70) / 20 + random.normal(size=240))))
+    diagnosis = pd.Series(pd.Categorical(np.where(patient, "AD", "control")))
+    settings = {"method": method, "n_permutations": 199, "random_state": 0}
+    assert site_effect_test(score, site, age, **settings).p_value == 1 / 200
+    assert site_effect_test(score, site, age, covariates=diagnosis, **settings).p_value > 0.05
+    shifted = score + 0.2 * (site == 1)
+    assert site_effect_test(shifted, site, age, covariates=diagnosis, **settings).p_value == 1 / 200
+
+
 def test_covariates_may_be_a_table_of_numbers_and_text():
     predicted, _, site, age = cohort()
     random = np.random.default_rng(0)
@@ -188,6 +204,7 @@ def assert_not_estimable(result, reason):
         ({"site": np.repeat(np.arange(12), 2)}, "24 rows are too few for 12 sites"),
         ({"values": np.full(24, 3.3)}, "constant"),
         ({"values": np.linspace(20, 80, 24) ** 2}, "function of age"),
+        ({"values": (0.7 * np.linspace(20, 80, 24) + 3).astype(np.float32)}, "function of age"),
         ({"values": np.full(24, np.nan)}, "no complete row"),
         ({"age": np.repeat([40.0, 60.0], 12)}, "tell the site of every row"),
         ({"covariates": np.repeat(["3T", "7T"], 12)}, "tell the site of every row"),
@@ -205,6 +222,10 @@ def test_what_cannot_be_answered_says_why(method, change, reason):
     assert_not_estimable(result, reason)
     if method in ("anova", "hsic"):
         assert_not_estimable(result.conditional, reason)
+
+
+def test_nobody_is_not_estimable():
+    assert_not_estimable(site_effect_test([], [], []), "no complete row")
 
 
 def test_strata_without_two_sites_are_not_estimable():
@@ -232,6 +253,15 @@ def test_sites_without_peers_elsewhere_are_named(by):
     assert "curve of age" in result.note
 
 
+def test_small_sites_are_named_since_their_noise_cannot_be_told():
+    random = np.random.default_rng(0)
+    site = np.repeat(["Mayo", "Oslo", "Utah"], [60, 9, 8])
+    age, values = random.uniform(20, 80, 77), random.normal(size=77)
+    result = site_effect_test(values, site, age, random_state=0)
+    assert "fewer than 9 people" in result.note
+    assert result.note.endswith("p is too small: Utah.")
+
+
 @EVERY
 def test_site_with_one_person_is_left_out_and_named(method):
     predicted, _, site, age = cohort()
@@ -257,7 +287,7 @@ def test_rows_in_which_something_is_missing_are_left_out_and_named(method, missi
     complete = site_effect_test(**table.drop(index=["person-3", "person-8"]), **settings)
     table.loc[["person-3", "person-8"], missing] = None
     result = site_effect_test(**table, **settings)
-    assert f"2 of 200 rows where {missing} are missing: person-3, person-8" in result.note
+    assert f"2 of 200 rows with missing {missing}: person-3, person-8" in result.note
     assert result.n_rows == 198
     assert result.statistic == complete.statistic
     assert result.p_value == complete.p_value
@@ -269,20 +299,25 @@ def test_sixty_sites_of_three_hundred_people_are_tested(method):
     site, age = np.arange(300) % 60, random.uniform(20, 80, 300)
     values = random.normal(size=300)
     settings = {"method": method, "n_permutations": 99, "random_state": 0}
-    assert site_effect_test(values, site, age, **settings).p_value > 0.05
+    result = site_effect_test(values, site, age, **settings)
+    assert result.p_value > 0.05
+    assert result.note.endswith("p is too small: 0, 1, 10, 11, 12 and 55 more.")
     values += 2 * random.normal(size=60)[site]
     assert site_effect_test(values, site, age, **settings).p_value == 0.01
 
 
-def test_constant_columns_of_an_embedding_are_passed_over():
+def test_columns_that_age_explains_are_passed_over_and_counted():
     _, embedding, site, age = cohort(offset=1.5)
-    wider = np.column_stack([embedding, np.ones(200)])
+    told = (0.3 * age).astype(np.float32)  # of which rounding is left
+    wider = np.column_stack([embedding, np.ones(200), told])
     for method in CONDITIONAL:
         settings = {"method": method, "n_permutations": 49, "random_state": 0}
         with_constant = site_effect_test(wider, site, age, **settings)
         without = site_effect_test(embedding, site, age, **settings)
         np.testing.assert_allclose(with_constant.statistic, without.statistic)
         np.testing.assert_allclose(with_constant.effect, without.effect)
+        assert with_constant.p_value == without.p_value
+        assert "2 of 8 columns of values are constant or a function of age" in with_constant.note
 
 
 def test_one_age_and_one_sex_are_no_obstacle():

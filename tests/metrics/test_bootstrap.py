@@ -9,6 +9,7 @@ from scipy import stats
 from mresklearn.exceptions import UnanswerableWarning
 from mresklearn.metrics import bootstrap_ci
 from mresklearn.metrics._intervals import bca_levels, interval, levels
+from mresklearn.metrics._repeat import draw_seeds
 from mresklearn.metrics._resampling import Resampler, concatenated_ranges
 
 
@@ -168,18 +169,39 @@ def test_standard_error_over_sites_is_that_of_two_stages():
     assert result.n_units == 8
 
 
-def test_coverage_over_sites():
+def cohorts(n_sites, spread, n_cohorts=400):
+    """Gaps of many cohorts with the same sites, one in each column."""
     random = np.random.default_rng(0)
-    inside = []
-    for seed in range(80):
-        site, gap = gaps_by_site(8, 4, random)
-        options = {"n_resamples": 200, "random_state": seed}
-        over_sites = bootstrap_ci(np.mean, gap, site=site, **options)
-        over_people = bootstrap_ci(np.mean, gap, **options)
-        inside.append([r.low <= 0 <= r.high for r in (over_sites, over_people)])
-    over_sites, over_people = np.mean(inside, axis=0)
-    assert over_sites >= 0.875  # 0.95 - 3 standard errors of 0.024
-    assert over_people < 0.7, "people alone say little about other sites"
+    drawn = [gaps_by_site(n_sites, spread, random) for _ in range(n_cohorts)]
+    return drawn[0][0], np.column_stack([gap for _, gap in drawn])
+
+
+def share_of_intervals_around_zero(gaps, resampler, n_units):
+    """Coverage of the intervals of the mean, of all cohorts from the same draws of rows."""
+    means = np.array([gaps[resampler.draw(seed)].mean(axis=0) for seed in range(1000)])
+    bounds = np.array([interval(column, levels(0.95, n_units)) for column in means.T])
+    return np.mean((bounds[:, 0] <= 0) & (bounds[:, 1] >= 0))
+
+
+def test_coverage_over_sites():
+    site, gaps = cohorts(n_sites=8, spread=4)
+    person = np.arange(len(site))
+    over_sites = share_of_intervals_around_zero(gaps, Resampler(person, site), 8)
+    over_people = share_of_intervals_around_zero(gaps, Resampler(person), len(person))
+    assert over_sites >= 0.917  # 0.95 - 3 standard errors of 0.011
+    assert over_people < 0.65, "people alone say little about other sites"
+
+
+@pytest.mark.parametrize("by_site", [True, False])
+def test_the_interval_is_that_of_the_units_drawn(by_site):
+    site, gap = gaps_by_site(8, 4, np.random.default_rng(0))
+    options = {"site": site} if by_site else {}
+    result = bootstrap_ci(np.mean, gap, n_resamples=200, random_state=0, **options)
+    at = levels(0.95, 8 if by_site else len(gap))
+    assert interval(result.distribution, at) == (result.low, result.high)
+    resampler = Resampler(np.arange(len(gap)), *options.values())
+    seeds = draw_seeds(np.random.RandomState(0), 200)
+    assert result.distribution.tolist() == [gap[resampler.draw(seed)].mean() for seed in seeds]
 
 
 def test_higher_confidence_is_wider_and_nested():
@@ -244,14 +266,9 @@ def test_enough_sites_for_the_coverage_do_not_warn():
 
 def test_limit_of_few_sites_is_real():
     # sites that differ much: all three lie on one side of the truth in 2 of 8 cases
-    random = np.random.default_rng(0)
-    inside = []
-    for seed in range(80):
-        site, gap = gaps_by_site(3, 1000, random)
-        with pytest.warns(UnanswerableWarning):
-            r = bootstrap_ci(np.mean, gap, site=site, n_resamples=150, random_state=seed)
-        inside.append(r.low <= 0 <= r.high)
-    assert np.mean(inside) == pytest.approx(0.75, abs=3 * 0.048)
+    site, gaps = cohorts(n_sites=3, spread=1000)
+    inside = share_of_intervals_around_zero(gaps, Resampler(np.arange(len(site)), site), 3)
+    assert inside == pytest.approx(0.75, abs=3 * 0.022)
 
 
 def test_rare_samples_without_a_value_are_left_out_and_frequent_ones_refused():

@@ -55,11 +55,18 @@ def _annotate(axes, x, y, size, status, colours):
     if np.isnan(size):
         axes.text(x, y, "-", ha="center", va="center", color=colours.faint)
         return
-    strong = size > 0.55
-    ink = ("white" if colours.scale != "dark" else "#10131a") if strong else colours.ink
+    ink = _readable_on(axes.images[0].cmap(size))
     axes.text(x, y, f"{size:.2f}", ha="center", va="center", color=ink)
     if status == "nested":
         frame = Rectangle(
             (x - 0.47, y - 0.47), 0.94, 0.94, fill=False, edgecolor=colours.warn, linewidth=1.5
         )
         axes.add_patch(frame)
+
+
+def _readable_on(colour):
+    """Return black or white, whichever has more contrast: WCAG 2.1, relative luminance."""
+    channels = np.array(colour[:3])
+    linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    return "black" if (luminance + 0.05) ** 2 > 0.05 * 1.05 else "white"

@@ -5,7 +5,7 @@ import numpy as np
 from .._severity import limits_of
 from .parts import below, dots, empty, short
 
-__all__ = ["draw_effects", "draw_probes"]
+__all__ = ["SOURCES", "draw_effects", "draw_probes"]
 
 SOURCES = {"features": "images", "embedding": "embedding", "prediction": "prediction"}
 PROBES = {"linear": "linear", "rbf": "curved"}
@@ -39,7 +39,7 @@ def draw_effects(report, axes, colours):
     _spread(axes, table, rows, places, colours)
     axes.set_yticks(places, [short(name) for name in rows.variable])
     axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlim(min(0, float(rows.value_adj.min())), high)
+    axes.set_xlim(min(-0.03 * high, 1.1 * float(rows.value_adj.min())), high)
     axes.set_xlabel("adjusted partial R²")
     below(axes, columns=2)
     axes.set_title(title, loc="left")
@@ -112,7 +112,7 @@ def draw_probes(report, axes, colours):
     ]
     axes.set_yticks(places, names)
     axes.set_ylim(len(rows) - 0.2, -0.6)
-    axes.set_xlim(0, 1)
+    axes.set_xlim(-0.02, 1.04)
     axes.set_xlabel("balanced accuracy")
     below(axes, columns=2)
     axes.set_title(title, loc="left")

@@ -3,7 +3,17 @@
 import numpy as np
 from matplotlib.transforms import ScaledTranslation
 
-__all__ = ["MOST_SITES", "below", "dots", "empty", "level_name", "of_sites", "short", "site_order"]
+__all__ = [
+    "MOST_SITES",
+    "below",
+    "dots",
+    "empty",
+    "level_name",
+    "of_sites",
+    "short",
+    "site_names",
+    "site_order",
+]
 
 MOST_SITES = 30
 MOST_LETTERS = 18
@@ -61,14 +71,19 @@ def site_order(report):
     return found[np.argsort(medians, kind="stable")]
 
 
+def site_names(report):
+    """Return the names of the rows of these sites, as in ``site[Utah]``."""
+    site = report.variables_[report.site_column]
+    return [f"{site.name}[{site.levels[code]}]" for code in site_order(report)]
+
+
 def of_sites(report, **wanted):
     """Return rows of single sites that have a number, in the order of :func:`site_order`."""
     table = report.table_
     kept = table.status != "not_estimable"
     for column, value in wanted.items():
         kept &= table[column] == value
-    site = report.variables_[report.site_column]
-    names = [f"{site.name}[{site.levels[code]}]" for code in site_order(report)]
+    names = site_names(report)
     found = table[kept & table.variable.isin(names)]
     return found.set_index("variable").reindex([n for n in names if n in set(found.variable)])
 

@@ -1,12 +1,14 @@
-"""Picture D: whether a new site can be helped, and what a model carries of the known ones."""
+"""Picture D: whether a new site can be helped, and what a model makes of the sites."""
 
 from textwrap import fill
 
 import numpy as np
 
-from .parts import below, dots, empty, level_name, of_sites, short
+from .parts import below, dots, empty, level_name, of_sites, short, site_names
 
-__all__ = ["draw_parts_or_errors", "draw_transfer"]
+__all__ = ["draw_bias", "draw_errors", "draw_transfer", "sites_with_errors"]
+
+EVERYBODY = 1.5  # rows that the line on all sites takes
 
 
 def draw_transfer(report, axes, colours):
@@ -16,23 +18,24 @@ def draw_transfer(report, axes, colours):
         empty(axes, title, "No site column was named.", colours)
         return
     wanted = {"against": "features", "measure": "shift_transfer_ratio"}
-    table = report.table_
-    pooled = table[
-        (table.variable == report.site_column)
-        & (table.against == "features")
-        & (table.measure == wanted["measure"])
-    ]
+    pooled = _on_all_sites(report, **wanted)
     if pooled.empty or pooled.status.iloc[0] == "not_estimable":
         reason = "No images were given." if pooled.empty else fill(pooled.reason.iloc[0], 30)
         empty(axes, title, reason, colours)
         return
     rows = of_sites(report, **wanted)
     dots(axes, np.zeros(1), pooled, colours.ink, column="value")
-    places = np.arange(len(rows)) + 1.5
+    places = np.arange(len(rows)) + EVERYBODY
     dots(axes, places, rows, colours.main, column="value")
-    for place, chance in [(0, pooled.null_mean.iloc[0]), *zip(places, rows.null_mean, strict=True)]:
-        axes.plot([chance] * 2, [place - 0.35, place + 0.35], color=colours.warn, linewidth=1.5)
-    axes.plot([], [], color=colours.warn, linewidth=1.5, label="by chance")
+    axes.plot(
+        [pooled.null_mean.iloc[0], *rows.null_mean],
+        [0, *places],
+        "|",
+        color=colours.warn,
+        markersize=9,
+        markeredgewidth=1.6,
+        label="by chance",
+    )
     axes.axvline(0.5, color=colours.line, linewidth=0.8, zorder=0)
     axes.set_yticks([0, *places], ["all sites", *(short(level_name(n)) for n in rows.index)])
     axes.set_ylim(len(rows) + 1.2, -0.7)
@@ -42,63 +45,62 @@ def draw_transfer(report, axes, colours):
     axes.set_title(title, loc="left")
 
 
-def draw_parts_or_errors(report, axes, colours):
-    """Draw the bias of every site where there is a prediction, else the parts of the variance."""
-    if report.site_column is not None:
-        rows = of_sites(report, against="gap", measure="mean_gap")
-        if len(rows):
-            _errors(report, rows, axes, colours)
-            return
-    _parts(report, axes, colours)
+def sites_with_errors(report):
+    """Return the names of the sites that have a bias or an error, in one order for both."""
+    if report.site_column is None:
+        return []
+    found = set()
+    for measure in ("mean_gap", "unseen_site_error"):
+        found |= set(of_sites(report, against="gap", measure=measure).index)
+    return [name for name in site_names(report) if name in found]
 
 
-def _errors(report, rows, axes, colours):
-    places = np.arange(len(rows))
+def draw_bias(report, axes, colours):
+    """Draw the mean gap of every site beyond that of people of like age elsewhere."""
+    names = sites_with_errors(report)
+    rows = of_sites(report, against="gap", measure="mean_gap").reindex(names)
+    places = np.arange(len(rows)) + EVERYBODY
     clear = ((rows.ci_low > 0) | (rows.ci_high < 0)).to_numpy()
-    for group, colour in ((clear, colours.warn), (~clear, colours.main)):
-        dots(axes, places[group], rows[group], colour)
+    for group, colour, label in (
+        (clear, colours.warn, "interval without 0"),
+        (~clear, colours.main, None),
+    ):
+        if group.any():
+            dots(axes, places[group], rows[group], colour, label=label)
     axes.plot(
         rows.value, places, "o", mfc="none", mec=colours.faint, markersize=4.5, label="mean gap"
     )
     axes.axvline(0, color=colours.faint, linewidth=0.8)
-    axes.set_yticks(places, [short(level_name(name)) for name in rows.index])
-    axes.set_ylim(len(rows) - 0.4, -0.6)
-    axes.set_xlabel(f"gap beyond other sites\nat equal {report.target}")
-    below(axes, columns=2)
+    axes.set_yticks(places, [short(level_name(name)) for name in names])
+    axes.set_ylim(len(names) + 1.2, -0.7)
+    axes.set_xlabel("gap beyond other sites")
+    below(axes, columns=1)
     axes.set_title("Bias by site", loc="left")
 
 
-def _parts(report, axes, colours):
+def draw_errors(report, axes, colours, *, names=True):
+    """Draw the error of every site where it is known, and where it is left out of training."""
+    sites = sites_with_errors(report)
+    rows = of_sites(report, against="gap", measure="unseen_site_error").reindex(sites)
+    pooled = _on_all_sites(report, against="gap", measure="unseen_site_error")
+    places = np.r_[0, np.arange(len(rows)) + EVERYBODY]
+    known = np.r_[pooled.null_mean.to_numpy(float), rows.null_mean.to_numpy(float)]
+    unseen = np.r_[pooled.value.to_numpy(float), rows.value.to_numpy(float)]
+    axes.hlines(places, known, unseen, color=colours.faint, linewidth=1.3)
+    axes.plot(known, places, "o", color=colours.main, markersize=4.5, label="known site")
+    axes.plot(unseen, places, "D", color=colours.warn, markersize=4.5, label="left out")
+    labels = ["all sites", *(short(level_name(name)) for name in sites)]
+    axes.set_yticks(places, labels if names else [labels[0], *[""] * len(sites)])
+    axes.set_ylim(len(sites) + 1.2, -0.7)
+    axes.set_xlim(0, 1.06 * np.nanmax([known, unseen]))
+    axes.set_xlabel("mean absolute error")
+    below(axes, columns=1)
+    axes.set_title("Error by site", loc="left")
+
+
+def _on_all_sites(report, **wanted):
     table = report.table_
-    shared = table[(table.measure == "shared") & (table.against == "features")]
-    shared = shared[shared.status != "not_estimable"]
-    title = "Whose variance is it"
-    if shared.empty:
-        empty(axes, title, "No images and no prediction\nwere given.", colours)
-        return
-    names = list(shared.variable)
-    places = np.arange(len(names))
-    start = np.zeros(len(names))
-    for label, colour, measure in (
-        (f"{report.target} only", colours.other, lambda name: f"unique_{report.target}"),
-        ("either", colours.faint, lambda name: "shared"),
-        (
-            f"{names[0] if len(names) == 1 else 'technical'} only",
-            colours.warn,
-            lambda name: f"unique_{name}",
-        ),
-    ):
-        size = np.array(
-            [
-                max(0.0, table[(table.variable == n) & (table.against == "features")
-                    & (table.measure == measure(n))].value_adj.iloc[0])
-                for n in names
-            ]
-        )  # fmt: skip
-        axes.barh(places, size, left=start, height=0.5, color=colour, label=label)
-        start = start + size
-    axes.set_yticks(places, [short(name) for name in names])
-    axes.set_ylim(len(names) - 0.3, -0.7)
-    axes.set_xlabel("share of the variance of images")
-    below(axes, columns=2)
-    axes.set_title(title, loc="left")
+    kept = table.variable == report.site_column
+    for column, value in wanted.items():
+        kept &= table[column] == value
+    return table[kept]

@@ -52,7 +52,8 @@ class FeatureRows:
             return study.settings(against, variable.name, name)
 
         if len(rows) == 0 or len(np.unique(variable.values[rows])) < 2:
-            effect = not_estimable("rda_partial_r2", _nobody(variable, rows))
+            reason = study.why_nothing_varies(variable, self.table.rows)
+            effect = not_estimable("rda_partial_r2", reason)
             return [
                 make_row(variable, effect, n=len(rows), against=against, conditioning=conditioning)
             ]
@@ -69,7 +70,6 @@ class FeatureRows:
             groups,
             strata,
             **settings("columns"),
-            scheme="sign_flip" if against == "embedding" else None,
             n_jobs=study.n_jobs,
             verbose=study.verbose,
         )
@@ -141,9 +141,3 @@ def with_overlap(effect, matched, groups, study):
 def smallest(matched):
     """Return the fewest people with counterparts at any level, NaN where that is no idea."""
     return float(np.nanmin(matched)) if np.isfinite(matched).any() else np.nan
-
-
-def _nobody(variable, rows):
-    if len(rows) == 0:
-        return "Nobody has all values that are needed."
-    return f"{variable.name} is constant over the {len(rows)} people who have all values."

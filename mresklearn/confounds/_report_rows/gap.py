@@ -8,7 +8,7 @@ from .._dispersion import dispersion
 from .._effect import not_estimable
 from .._redundancy import redundancy
 from .._site_effect_test import site_effect_test
-from .._site_error import site_error
+from .._site_error import FEWEST_AT_SITE, site_error
 from .features import smallest, with_overlap
 from .row import level_of, make_row
 from .study import encode
@@ -16,26 +16,28 @@ from .study import encode
 __all__ = ["gap_rows"]
 
 
-def gap_rows(study, gap):
+def gap_rows(study, predictions):
     """Return what every variable explains of the gap, and bias and error of every site.
 
     Parameters
     ----------
     study : Study
         Variables and settings.
-    gap : ndarray of shape (n_rows,)
-        Predicted less true target, NaN where either is missing.
+    predictions : Predictions
+        Gap and error of every person, NaN where there is none.
 
     Returns
     -------
     rows : list of dict
     """
+    gap = predictions.gap
     present = np.flatnonzero(np.isfinite(gap))
     made = [_explained(study, variable, gap, present) for variable in study.examined]
     if study.site is None:
         return made
     site = next(row for row in made if row["variable"] == study.site.name)
-    return [*made, _within_strata(study, gap, present, site), *_errors(study, gap, present)]
+    within = _within_strata(study, gap, present, site)
+    return [*made, within, *_errors(study, predictions, present)]
 
 
 def _explained(study, variable, gap, present):
@@ -43,7 +45,7 @@ def _explained(study, variable, gap, present):
     rows = study.complete_rows(variable, present)
     groups, matched = None, np.array([np.nan])
     if len(rows) == 0 or len(np.unique(variable.values[rows])) < 2:
-        effect = not_estimable("partial_r2", f"{variable.name} does not vary, or nobody has it.")
+        effect = not_estimable("partial_r2", study.why_nothing_varies(variable, present))
     else:
         if variable.is_grouping:
             groups = np.unique(variable.values[rows], return_inverse=True)[1]
@@ -88,22 +90,30 @@ def _within_strata(study, gap, present, site):
     return site | {"measure": measure, "p": result.p_value}
 
 
-def _errors(study, gap, present):
+def _errors(study, predictions, present):
     """Return bias and mean absolute error of every site, and whether their spread differs."""
     rows = study.complete_rows(study.site, present)
     fixed = study.fixed_design(study.site, rows)
     codes = study.site.values[rows].astype(int)
     common = {"against": "gap", "conditioning": study.conditioning(study.site)}
-    effect, n = not_estimable("dispersion_epsilon_squared", "Nobody has all values."), 0
+    gap = predictions.gap
+    nothing = study.why_nothing_varies(study.site, present) if len(rows) == 0 else ""
+    effect, n = not_estimable("dispersion_epsilon_squared", nothing), 0
     if len(rows):
         groups = np.unique(codes, return_inverse=True)[1]
         effect, n = dispersion(gap[rows, None], fixed, groups, **study.settings("gap", "spread"))
     made = [make_row(study.site, effect, n=n, **common)]
-    for measure, errors in (("mean_gap", gap), ("mean_absolute_error", np.abs(gap))):
+    everybody = study.rows_with_values(study.site, present)
+    for measure, errors in (("mean_gap", gap), ("mean_absolute_error", predictions.error)):
         for code in range(len(study.site.levels)):
             level = level_of(study.site, code)
             inside = codes == code
-            settings = study.settings("gap", measure, level.name)
-            effect = site_error(measure, errors[rows], fixed, inside, **settings)
-            made.append(make_row(level, effect, n=inside.sum(), **common))
+            n = np.count_nonzero(study.site.values[everybody] == code)
+            if n < FEWEST_AT_SITE:
+                reason = f"People at the site with all values: {n}; {FEWEST_AT_SITE} are needed."
+                effect = not_estimable(measure, reason)
+            else:
+                settings = study.settings("gap", measure, level.name)
+                effect = site_error(measure, errors[rows], fixed, inside, **settings)
+            made.append(make_row(level, effect, n=n, **common))
     return made

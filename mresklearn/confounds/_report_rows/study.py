@@ -74,14 +74,34 @@ class Study:
 
     def complete_rows(self, variable, among):
         """Return the row numbers with all values, without people who are alone at their level."""
-        present = variable.present.copy()
-        for other in self.held_fixed(variable):
-            present &= other.present
-        rows = among[present[among]]
+        rows = self.rows_with_values(variable, among)
         if variable.is_grouping and len(rows):
             codes = variable.values[rows].astype(int)
             rows = rows[np.bincount(codes)[codes] > 1]
         return rows
+
+    def rows_with_values(self, variable, among):
+        """Return the row numbers that have the variable and all that is held fixed."""
+        present = variable.present.copy()
+        for other in self.held_fixed(variable):
+            present &= other.present
+        return among[present[among]]
+
+    def why_nothing_varies(self, variable, among):
+        """Say why an effect of a variable has no rows, or no two values."""
+        rows = self.rows_with_values(variable, among)
+        if len(among) == 0:
+            return "Nobody has what it would be an effect on."
+        if len(rows) == 0:
+            needed = [variable, *self.held_fixed(variable)]
+            lacking = [v.name for v in needed if not v.present[among].any()]
+            return f"Nobody of the {len(among)} people has {' or '.join(lacking) or 'all values'}."
+        if len(np.unique(variable.values[rows])) == 1:
+            return f"{variable.name} is constant over the {len(rows)} people who have all values."
+        kept = self.complete_rows(variable, among)
+        if len(kept):
+            return f"{variable.name} is constant over the {len(kept)} people who are not alone."
+        return f"Each of the {len(rows)} people is alone at their level of {variable.name}."
 
     def fixed_design(self, variable, rows):
         """Return the columns that are held fixed, a constant first."""

@@ -9,11 +9,12 @@ from .metadata import metadata_rows
 from .positivity import positivity_rows
 from .row import make_row
 from .site import probe_rows, transfer_rows
+from .unseen import unseen_rows
 
 __all__ = ["list_tasks"]
 
 
-def list_tasks(study, tables, gap):
+def list_tasks(study, tables, predictions):
     """List the steps, each a name and a function that returns rows.
 
     Parameters
@@ -22,8 +23,8 @@ def list_tasks(study, tables, gap):
         Variables and settings.
     tables : dict of str to FeatureTable
         ``"X"`` and ``"embedding"``, where given.
-    gap : ndarray of shape (n_rows,) or None
-        Predicted less true target.
+    predictions : Predictions or None
+        Gaps and errors of a model.
 
     Returns
     -------
@@ -36,14 +37,17 @@ def list_tasks(study, tables, gap):
     for name, table in tables.items():
         against = "features" if name == "X" else name
         tasks += _on_features(study, table, against, standardize=name == "X")
-    if gap is not None:
+    if predictions is not None:
+        gap = predictions.gap
         rows = np.flatnonzero(np.isfinite(gap))
         if study.site is not None:
             predicted = (gap + study.target.values)[rows, None]
             tasks.append(
                 ("site from prediction", lambda: probe_rows(study, predicted, rows, "prediction"))
             )
-        tasks.append(("gap", lambda: gap_rows(study, gap)))
+        tasks.append(("gap", lambda: gap_rows(study, predictions)))
+        if predictions.unseen_error is not None:
+            tasks.append(("sites left out", lambda: unseen_rows(study, predictions)))
     return tasks
 
 
