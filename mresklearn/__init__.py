@@ -25,6 +25,7 @@ _HOME = {
     "RegionCropper": "maps",
     "site_effect_test": "confounds",
     "site_predictability": "confounds",
+    "ComBat": "harmonization",
     "ContrastiveEncoder": "estimators",
     "DomainInvariantRegressor": "estimators",
     "bootstrap_ci": "metrics",

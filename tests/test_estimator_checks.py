@@ -8,6 +8,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 import mresklearn
 from mresklearn import (
+    ComBat,
     ContrastiveEncoder,
     DomainInvariantRegressor,
     MapLoader,
@@ -35,6 +36,8 @@ INSTANCES = [
         encoder=ContrastiveEncoder(sigma=0.3, max_epochs=8, width=8, random_state=0)
     ),
 ]
+# they take tables only
+TABLES = [ComBat(site_column=None)]
 VARIANTS = [
     ContrastiveEncoder(max_epochs=3, width=2, early_stopping=True, validation_fraction=0.3),
     MapMasker(coverage=1.0, fill=0.0),
@@ -52,12 +55,12 @@ def test_every_public_estimator_is_checked():
         if isinstance(getattr(mresklearn, name), type)
         and issubclass(getattr(mresklearn, name), BaseEstimator)
     }
-    assert public == {type(estimator).__name__ for estimator in INSTANCES}
+    assert public == {type(estimator).__name__ for estimator in [*INSTANCES, *TABLES]}
 
 
 # the checks know no sites
 @pytest.mark.filterwarnings("ignore::mresklearn.exceptions.SingleSiteWarning")
-@parametrize_with_checks(INSTANCES, expected_failed_checks=expected_failed_checks)
+@parametrize_with_checks([*INSTANCES, *TABLES], expected_failed_checks=expected_failed_checks)
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
 

@@ -137,7 +137,11 @@ class _GaussianMachine(ClassifierMixin, BaseEstimator):
         variance = X.var()
         self.gamma_ = 1 / (X.shape[1] * variance) if variance > 0 else 1.0
         self.X_ = X
-        self.machine_ = SVC(kernel="precomputed", class_weight="balanced")
+        self.machine_ = SVC(
+            kernel="precomputed",
+            class_weight="balanced",
+            random_state=0,  # without one it draws a seed from the global stream, to no effect
+        )
         with warnings.catch_warnings():
             # many small sites are no regression problem
             warnings.filterwarnings("ignore", "The number of unique classes", UserWarning)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from numbers import Real
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,8 @@ from sklearn.base import BaseEstimator
 
 from .._metadata import name_rows
 from ..exceptions import HarmonizationWarning, MissingMetadataError
-from ._smooth_terms import basis, curvature, spline_knots
+from ._smooth_terms import basis, curvature, spline_knots, straight_line
+from ._warn_user import warn_user
 
 __all__ = ["CovariateCoder", "numeric_frame"]
 
@@ -27,17 +28,17 @@ def numeric_frame(covariates: Any, n_rows: int) -> pd.DataFrame:
     """
     if covariates is None:
         return pd.DataFrame(index=range(n_rows))
-    frame = covariates if isinstance(covariates, pd.DataFrame) else pd.DataFrame(covariates)
+    frame = pd.DataFrame(covariates)
     if len(frame) != n_rows:
         raise ValueError(f"covariates has {len(frame)} rows, but X has {n_rows}.")
     frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
-    for name, column in frame.items():
-        if not pd.api.types.is_numeric_dtype(column):
+    for name in frame:
+        if not _is_number(frame[name]):
             raise ValueError(
-                f"Covariate '{name}' holds {column.dtype} values. Code it as numbers first, the "
-                "same in every part of the study."
+                f"Covariate '{name}' holds {frame[name].dtype} values. Code it as numbers first, "
+                "the same in every part of the study."
             )
-        _refuse_missing(name, column)
+        _refuse_missing(str(name), frame[name])
     return frame.astype(np.float64)
 
 
@@ -59,34 +60,49 @@ class CovariateCoder(BaseEstimator):
         Covariates that the coder was fitted on.
     names_ : list of str
         Names of the columns of the design.
+    means_ : ndarray of shape (n_coded,)
+        Training mean of each column, which stands in for what is missing.
     """
 
     def __init__(self, smooth: Sequence[str] = ()) -> None:
         self.smooth = smooth
 
-    def fit(self, frame: pd.DataFrame) -> CovariateCoder:
+    @classmethod
+    def of_numbers(cls, names: Sequence[str], means: np.ndarray) -> Self:
+        """Return the coder of covariates that are numbers, of which only means are known."""
+        coder = cls()
+        coder.levels_, coder.knots_ = {}, {}
+        coder.columns_ = coder.names_ = list(names)
+        coder.means_ = means
+        return coder
+
+    def fit(self, frame: pd.DataFrame) -> Self:
         """Learn categories and knots from training people, who must miss nothing."""
-        absent = [name for name in self.smooth if name not in frame.columns]
+        columns = [str(name) for name in frame]
+        again = sorted({name for name in columns if columns.count(name) > 1})
+        if again:
+            raise ValueError(
+                f"Covariate(s) {again} come twice. 'target' is what y is called where it is held "
+                "fixed."
+            )
+        absent = [name for name in self.smooth if name not in columns]
         if absent:
             raise ValueError(
-                f"smooth names {absent}, but the covariates are {list(frame.columns)}. Name a "
-                "covariate column, or 'target' where y is held fixed."
+                f"smooth names {absent}, but the covariates are {columns}. Name a covariate "
+                "column, or 'target' where y is held fixed."
             )
-        self.levels_, self.knots_ = {}, {}
-        for name, column in frame.items():
-            _refuse_missing(name, column)
-            if not _is_number(column):
-                self.levels_[name] = sorted(column.astype(str).str.strip().unique())
-            if name in self.smooth:
-                if name in self.levels_:
-                    raise ValueError(f"smooth names '{name}', which holds categories, not numbers.")
-                self.knots_[name] = spline_knots(column.to_numpy(np.float64), name)
-        self.columns_ = list(frame.columns)
-        self.names_ = [coded for name in self.columns_ for coded in self._names(name)]
+        self.columns_ = columns
+        self.levels_: dict[str, list[str]] = {}
+        self.knots_: dict[str, np.ndarray] = {}
+        for name in columns:
+            self._learn(name, frame[name])
+        self.names_ = [coded for name in columns for coded in self._names(name)]
+        self.means_ = np.zeros(len(self.names_))
+        self.means_ = self.transform(frame).mean(axis=0)
         return self
 
     def transform(self, frame: pd.DataFrame, *, may_lack: Sequence[str] = ()) -> np.ndarray:
-        """Return the design of new people, NaN where a covariate is missing.
+        """Return the design of new people, with training means where a covariate is missing.
 
         Parameters
         ----------
@@ -101,37 +117,61 @@ class CovariateCoder(BaseEstimator):
             Coded covariates.
         """
         design = np.empty((len(frame), len(self.names_)))
-        start = 0
-        for name in self.columns_:
-            width = len(self._names(name))
-            part = design[:, start : start + width]
-            start += width
-            if name not in frame.columns:
+        for name, place in self._places():
+            if name in frame.columns:
                 if name not in may_lack:
-                    raise MissingMetadataError(
-                        f"Covariate '{name}' was held fixed in fit, but these rows do not carry "
-                        "it. Hand it on with them, or set missing_covariates='mean'."
-                    )
-                part[:] = np.nan
-                continue
-            if name not in may_lack:
-                _refuse_missing(name, frame[name])
-            part[:] = self._code(name, frame[name])
-        return design
+                    _refuse_missing(name, frame[name])
+                design[:, place] = self._code(name, frame[name])
+            elif name in may_lack:
+                design[:, place] = np.nan
+            else:
+                raise MissingMetadataError(
+                    f"Covariate '{name}' was held fixed in fit, but these rows do not carry it. "
+                    "Hand it on with them, or set missing_covariates='mean'."
+                )
+        return np.where(np.isnan(design), self.means_, design)
 
-    def penalty(self) -> np.ndarray | None:
-        """Return the roughness of all smooth covariates as one matrix, each of trace one."""
-        if not self.knots_:
-            return None
-        penalty = np.zeros((len(self.names_), len(self.names_)))
+    def roughness(self) -> list[np.ndarray]:
+        """Return the penalty of each smooth covariate, as a matrix over all columns."""
+        penalties = []
+        for name, place in self._places():
+            if name in self.knots_:
+                penalty = np.zeros((len(self.names_), len(self.names_)))
+                penalty[place, place] = curvature(self.knots_[name])
+                penalties.append(penalty)
+        return penalties
+
+    def straightened(self) -> tuple[np.ndarray, list[str]]:
+        """Return the map of the design to one where each curve is its covariate, and the names.
+
+        Only the straight part of a curve is free of penalty, so this is what must be estimable.
+        """
+        parts, names = [], []
+        for name, place in self._places():
+            identity = np.eye(len(self.names_))[:, place]
+            if name in self.knots_:
+                identity = identity @ straight_line(self.knots_[name])[:, None]
+            parts.append(identity)
+            names += [name] if name in self.knots_ else self.names_[place]
+        return np.hstack(parts) if parts else np.empty((0, 0)), names
+
+    def _learn(self, name: str, column: pd.Series) -> None:
+        """Learn the categories, or the knots, of one covariate."""
+        _refuse_missing(name, column)
+        if not _is_number(column):
+            if name in self.smooth:
+                raise ValueError(f"smooth names '{name}', which holds categories, not numbers.")
+            self.levels_[name] = sorted(set(_text(column)))
+        elif name in self.smooth:
+            self.knots_[name] = spline_knots(_numbers(name, column), name)
+
+    def _places(self) -> Iterator[tuple[str, slice]]:
+        """Yield each covariate with its columns of the design."""
         start = 0
         for name in self.columns_:
             width = len(self._names(name))
-            if name in self.knots_:
-                part = slice(start, start + width)
-                penalty[part, part] = curvature(self.knots_[name])
+            yield name, slice(start, start + width)
             start += width
-        return penalty
 
     def _names(self, name: str) -> list[str]:
         if name in self.levels_:
@@ -141,50 +181,82 @@ class CovariateCoder(BaseEstimator):
         return [name]
 
     def _code(self, name: str, column: pd.Series) -> np.ndarray:
-        absent = column.isna().to_numpy()
+        """Return the columns of one covariate, NaN where it is missing."""
         if name in self.levels_:
-            text = column.astype(str).str.strip().to_numpy()
-            unknown = sorted(set(text[~absent]) - set(self.levels_[name]))
-            if unknown:
-                raise ValueError(
-                    f"Covariate '{name}' has values {unknown} that training people lacked; they "
-                    f"had {self.levels_[name]}. Map them to these, or leave these rows out."
-                )
-            coded = (text[:, None] == np.array(self.levels_[name][1:], dtype=object)).astype(float)
-            coded[absent] = np.nan
-            return coded
-        numbers = pd.to_numeric(column).to_numpy(np.float64)
-        if name not in self.knots_:
-            return numbers[:, None]
+            return self._indicators(name, column)
+        numbers = _numbers(name, column)
+        return self._spline(name, numbers) if name in self.knots_ else numbers[:, None]
+
+    def _indicators(self, name: str, column: pd.Series) -> np.ndarray:
+        text, absent = _text(column), _absent(column)
+        unknown = sorted(set(text[~absent]) - set(self.levels_[name]))
+        if unknown:
+            raise ValueError(
+                f"Covariate '{name}' has values {unknown} that training people lacked; they had "
+                f"{self.levels_[name]}. Map them to these, or leave these rows out."
+            )
+        coded = (text[:, None] == np.array(self.levels_[name][1:], dtype=object)).astype(float)
+        coded[absent] = np.nan
+        return coded
+
+    def _spline(self, name: str, numbers: np.ndarray) -> np.ndarray:
         low, high = self.knots_[name][[0, -1]]
+        known = ~np.isnan(numbers)
         outside = (numbers < low) | (numbers > high)
         if outside.any():
-            warnings.warn(
+            warn_user(
                 f"Covariate '{name}' lies outside the training range of {low:g} to {high:g} in "
                 f"{outside.sum()} rows, where its curve is unknown; they are treated as the "
                 "nearest end.",
                 HarmonizationWarning,
-                stacklevel=5,
             )
         coded = np.full((len(numbers), len(self._names(name))), np.nan)
-        coded[~absent] = basis(np.clip(numbers[~absent], low, high), self.knots_[name])
+        coded[known] = basis(np.clip(numbers[known], low, high), self.knots_[name])
         return coded
 
 
 def _is_number(column: pd.Series) -> bool:
-    """Whether a covariate is a measurement: numbers, or text that never occurs in it."""
-    if pd.api.types.is_numeric_dtype(column):
-        return True
-    return all(
-        isinstance(value, int | float | np.number) and not isinstance(value, bool)
-        for value in column
+    """Whether a covariate is a measurement, and no category."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return False
+    return pd.api.types.is_numeric_dtype(column) or all(
+        isinstance(value, Real) and not isinstance(value, bool) for value in column
     )
 
 
+def _text(column: pd.Series) -> np.ndarray:
+    """Return categories as text, without blanks at the ends; 1.0 and 1 are one category."""
+    return np.array(
+        [
+            str(int(value) if isinstance(value, float) and value.is_integer() else value).strip()
+            for value in column
+        ],
+        dtype=object,
+    )
+
+
+def _absent(column: pd.Series) -> np.ndarray:
+    """Return which rows have no value: none at all, or blank text."""
+    absent = column.isna().to_numpy()
+    return absent if pd.api.types.is_numeric_dtype(column) else absent | (_text(column) == "")
+
+
+def _numbers(name: str, column: pd.Series) -> np.ndarray:
+    """Return a measurement as float64, NaN where it is missing."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    text = np.isnan(numbers) & ~_absent(column)
+    if text.any():
+        raise ValueError(
+            f"Covariate '{name}' held numbers in fit, but text in {text.sum()} of {len(column)} "
+            f"rows: {name_rows(text, column)}."
+        )
+    return numbers
+
+
 def _refuse_missing(name: str, column: pd.Series) -> None:
-    missing = column.isna().to_numpy()
-    if not missing.any() and pd.api.types.is_numeric_dtype(column):
-        missing = ~np.isfinite(column.to_numpy(np.float64))
+    missing = _absent(column)
+    if not missing.any() and _is_number(column):
+        missing = ~np.isfinite(_numbers(name, column))
     if missing.any():
         raise ValueError(
             f"Covariate '{name}' is missing or infinite in {missing.sum()} of {len(column)} rows: "

@@ -3,30 +3,38 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
 from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from .._metadata import check_labels
 from ..exceptions import MissingMetadataError
 from ._coding import CovariateCoder
-from ._combat_checks import check_design, check_new_sites
-from ._location_scale import fit_location_scale
-from ._site_effects import estimate_effects, remove_effects
-from ._site_moments import SiteGroups, SiteMoments, column_blocks, rows_by_site
-from ._site_transformer import SiteTransformer
-from ._target import refuse_target_among, target_frame
+from ._combat_checks import check_new_sites
+from ._combat_estimates import CombatEstimates
+from ._fitted_columns import FittedColumns
+from ._location_scale import locate_new_sites
+from ._site_moments import SiteGroups, SiteMoments
+from ._target import refuse_target_among, target_frame, way_to_hold
 
 __all__ = ["ComBat"]
 
 
-class ComBat(SiteTransformer):
+def _can_adapt(combat: ComBat) -> bool:
+    """Whether the engine learns new sites."""
+    if combat.engine == "native":
+        return True
+    raise AttributeError("adapt needs engine='native': neuroHarmonize learns no new sites.")
+
+
+class ComBat(CombatEstimates):
     """Remove additive and multiplicative site effects from a table of features.
 
     Site effects are estimated on the training people beyond covariates, each drawn towards the mean
@@ -36,20 +44,24 @@ class ComBat(SiteTransformer):
     Parameters
     ----------
     site_column : str, int or None, default="site"
-        Column of X that holds the site: a name in a DataFrame, a position in an array. It is not
-        part of the output. None: site comes as the keyword ``site``, or there is one site, which
-        leaves everything as it is.
+        Column of X that holds the site: a name in a DataFrame, or a position, which also survives
+        tools that turn a DataFrame into an array, such as bagging. It is not part of the output.
+        None: site comes as the keyword ``site``, or there is one site, which leaves everything as
+        it is.
     covariate_columns : sequence of str or int, default=()
         Columns of X that are held fixed, such as ``("sex",)``; not part of the output. Text is
         coded as categories. New people need them too, see `missing_covariates`.
-    target : {"auto", "ignore", "training", "full"}, default="auto"
+    target : {"auto", "ignore", "training", "shrunk", "full"}, default="auto"
         Whether y is held fixed. ``"ignore"``: what y shares with site is removed with it.
-        ``"training"``: fixed in `fit`, never needed in `transform`. ``"auto"``: ``"training"`` for
-        numbers of more than ten values, such as age, ``"ignore"`` for classes. ``"full"`` allows a
-        covariate that equals y, whose true value new people then need: a leak, for comparison
-        only. See Notes.
+        ``"training"``: fixed in `fit`, never needed in `transform`. ``"shrunk"``: the same, as far
+        as the features tell of y beyond chance: without signal as ``"ignore"``, with strong signal
+        as ``"training"``. ``"auto"``: ``"training"`` for numbers of more than ten values, such as
+        age, ``"ignore"`` for classes. ``"full"`` allows a covariate that equals y, whose true value
+        new people then need: a leak, for comparison only. See Notes.
     engine : {"native", "neuroharmonize"}, default="native"
-        Own closed form, or the package neuroHarmonize (``pip install mresklearn[neuroharmonize]``).
+        Own closed form, or the package neuroHarmonize (``pip install mresklearn[neuroharmonize]``)
+        around which the same rows, sites and guards are handled. It knows one stopping rule, and no
+        `location_only`, `smooth`, non-parametric priors, `adapt` or `fit_moments`.
     parametric : bool, default=True
         Normal and inverse gamma priors. False: the empirical distribution over features, in time
         that grows with the square of their number.
@@ -57,7 +69,7 @@ class ComBat(SiteTransformer):
         Empirical Bayes. False takes each feature's own estimates.
     location_only : bool, default=False
         Remove shifts only. Needs no covariates in `transform`.
-    ref_site : str or None, default=None
+    ref_site : str, int or None, default=None
         Site that the others are moved to, and that stays as it is.
     smooth : sequence of str, default=()
         Covariates, or ``"target"``, that act in a penalised curve.
@@ -85,7 +97,9 @@ class ComBat(SiteTransformer):
     centre_ : ndarray of shape (n_features,)
         Mean that all sites are moved to, where the covariates are zero.
     coefficients_ : ndarray of shape (n_covariates, n_features)
-        Effects of the coded covariates named in `covariate_names_`.
+        Effects of the coded covariates.
+    covariate_names_ : ndarray of str of shape (n_covariates,)
+        Names of these.
     deviation_ : ndarray of shape (n_features,)
         Pooled standard deviation within sites beyond the covariates; 1 where nothing varies.
     shift_, ratio_ : ndarray of shape (n_sites, n_features)
@@ -95,17 +109,22 @@ class ComBat(SiteTransformer):
     varies_ : ndarray of bool of shape (n_features,)
         False for features that are constant within sites; they take no part in the priors, and
         only their shift is removed.
-    target_ : {"ignore", "training", "full"}
+    target_ : {"ignore", "training", "shrunk", "full"}
         What was done with y.
+    target_factor_ : float
+        Share of the least squares effect of y that is held fixed. Only with ``target="shrunk"``.
     n_features_in_ : int
-        Columns of X, site and covariates among them.
+        Columns of X, site and covariates among them; after `fit_moments`, features alone.
 
     Raises
     ------
     MissingMetadataError
         If site or a covariate comes neither with the rows nor as a keyword.
     ValueError
-        If site determines a covariate, a covariate equals y, or a new site is met.
+        If site determines a covariate, a covariate is y (up to rounding, or renamed classes), a
+        value is missing, or a new site is met.
+    ImportError
+        If ``engine="neuroharmonize"`` and the package is not installed.
 
     See Also
     --------
@@ -143,7 +162,7 @@ class ComBat(SiteTransformer):
     _parameter_constraints: dict = {
         "site_column": [str, Integral, None],
         "covariate_columns": [list, tuple],
-        "target": [StrOptions({"auto", "ignore", "training", "full"})],
+        "target": [StrOptions({"auto", "ignore", "training", "shrunk", "full"})],
         "engine": [StrOptions({"native", "neuroharmonize"})],
         "parametric": ["boolean"],
         "eb": ["boolean"],
@@ -191,7 +210,7 @@ class ComBat(SiteTransformer):
         self.block_size = block_size
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, *, site: Any = None, covariates: Any = None) -> ComBat:
+    def fit(self, X: Any, y: Any = None, *, site: Any = None, covariates: Any = None) -> Self:
         """Estimate the effects of each site.
 
         Parameters
@@ -210,26 +229,27 @@ class ComBat(SiteTransformer):
         self : ComBat
             The fitted harmoniser.
         """
+        self._check_engine()
         rows = self._split(X, site, covariates, reset=True)
-        n_rows = len(rows.features)
         if self.target != "full":
             refuse_target_among(rows.covariates, y)
         fixed = target_frame(y, self.target, rows.covariates.index)
-        self.target_ = "training" if len(fixed.columns) else self.target.replace("auto", "ignore")
-        self.coder_ = CovariateCoder(self.smooth).fit(pd.concat([rows.covariates, fixed], axis=1))
-        codes, sites = self._learn_sites(rows.site, n_rows)
-        design = self.coder_.transform(pd.concat([rows.covariates, fixed], axis=1))
-        if self.engine == "neuroharmonize":
-            return self._fit_engine(rows.features, codes, sites, design)
+        held = way_to_hold(self.target, self.smooth, self.engine)
+        self.target_ = held if len(fixed.columns) else self.target.replace("auto", "ignore")
+        frame = pd.concat([rows.covariates, fixed], axis=1)
+        self.coder_ = CovariateCoder(self.smooth).fit(frame)
+        codes, sites = self._learn_sites(rows.site, len(rows.features))
+        design = self.coder_.transform(frame)
         groups = SiteGroups(codes, len(sites), design)
-        blocks = (
-            groups.moments(rows.features[:, block])
-            for block in column_blocks(*rows.features.shape, block_size=self.block_size)
+        location = self._fit_location(
+            sites, groups, groups.blocks(rows.features, self.block_size), rows.features.shape[1]
         )
-        return self._fit_blocks(sites, groups, blocks)
+        if self._asks_engine() and self.varies_.any():
+            return self._fit_engine(rows.features, codes, design, location)
+        return self._fit_effects(location)
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit_moments(self, moments: SiteMoments) -> ComBat:
+    def fit_moments(self, moments: SiteMoments) -> Self:
         """Estimate the effects of each site from moments that were gathered elsewhere.
 
         Parameters
@@ -242,16 +262,30 @@ class ComBat(SiteTransformer):
         Returns
         -------
         self : ComBat
-            The fitted harmoniser, as :meth:`fit` on all people together would make it.
+            The fitted harmoniser, as :meth:`fit` on all people together would make it. In
+            `transform` a DataFrame may hold site and covariates by their names.
         """
+        if self.engine != "native":
+            raise ValueError("fit_moments needs engine='native': neuroHarmonize wants all people.")
+        self.__dict__.pop("feature_names_in_", None)
+        labels = None if moments.features is None else list(moments.features)
+        if labels is not None:
+            self.feature_names_in_ = np.array(labels, dtype=object)
         self.n_features_in_ = moments.n_features
-        self._positions = np.arange(moments.n_features)
+        self._columns = FittedColumns(labels, np.arange(moments.n_features), features_only=True)
         self._without_site = False
-        names = list(moments.covariates)
-        self.coder_ = CovariateCoder().fit(pd.DataFrame(np.zeros((1, len(names))), columns=names))
-        self.target_ = "training" if "target" in moments.covariates else "ignore"
-        block = (moments.means, moments.cross_scatter, moments.squares)
-        return self._fit_blocks(list(moments.sites), moments, [block])
+        self._check_sites(moments.sites, moments.counts)
+        means = moments.counts @ moments.covariate_means / moments.counts.sum()
+        self.coder_ = CovariateCoder.of_numbers(moments.covariates, means)
+        self.target_ = (
+            way_to_hold(self.target, self.smooth, self.engine)
+            if "target" in moments.covariates
+            else "ignore"
+        )
+        location = self._fit_location(
+            moments.sites, moments, moments.blocks(self.block_size), moments.n_features
+        )
+        return self._fit_effects(location)
 
     def transform(self, X: Any, *, site: Any = None, covariates: Any = None) -> np.ndarray:
         """Remove the site effects of each row.
@@ -274,25 +308,12 @@ class ComBat(SiteTransformer):
         rows = self._split(X, site, covariates, reset=False)
         design = self._design(rows.covariates)
         codes = self._codes(rows.site, len(rows.features))
-        out = np.empty_like(rows.features)
-        known = codes >= 0
-        out[~known] = rows.features[~known]
-        if self.engine == "neuroharmonize":
-            out[known] = self.model_.transform(rows.features[known], codes[known], design[known])
-            return out
-        members = rows_by_site(np.where(known, codes, len(self.sites_)), len(self.sites_) + 1)[:-1]
-        for block in column_blocks(*out.shape, block_size=self.block_size):
-            remove_effects(
-                rows.features[:, block], out[:, block], members, design,
-                centre=self.centre_[block], coefficients=self.coefficients_[:, block],
-                deviation=self.deviation_[block], shift=self.shift_[:, block],
-                ratio=self.ratio_[:, block],
-            )  # fmt: skip
-        return out
+        return self._harmonised(rows.features, codes, design)
 
+    @available_if(_can_adapt)
     def adapt(
-        self, X_new: Any, *, site: Any = None, covariates: Any = None, min_subjects: int = 20
-    ) -> ComBat:
+        self, X_new: Any, *, site: Any = None, covariates: Any = None, min_subjects: int = 10
+    ) -> Self:
         """Learn the effects of new sites from their scans, and leave this object as it was.
 
         Without y, the difference in age between a new site and the training people looks like a
@@ -305,7 +326,7 @@ class ComBat(SiteTransformer):
             People of one or more sites that training lacked.
         site, covariates
             As in :meth:`transform`.
-        min_subjects : int, default=20
+        min_subjects : int, default=10
             Fewest people of a new site. In simulations about a hundred were needed to gain.
 
         Returns
@@ -319,94 +340,24 @@ class ComBat(SiteTransformer):
             If a site is known already, or has too few people.
         """
         check_is_fitted(self)
-        if self.engine == "neuroharmonize":
-            raise ValueError("adapt needs engine='native'; neuroHarmonize learns no new sites.")
         rows = self._split(X_new, site, covariates, reset=False)
-        if rows.site is None:
-            raise MissingMetadataError("adapt needs the name of the new site. Pass site=.")
+        if rows.site is None or self._without_site:
+            raise MissingMetadataError(
+                "adapt needs the site of each row, here and in fit. Pass site= to both."
+            )
         codes, sites = check_labels(rows.site, len(rows.features), name="site")
-        counts = np.bincount(codes)
-        check_new_sites(sites, counts, self.sites_, min_subjects)
         groups = SiteGroups(codes, len(sites), self._design(rows.covariates))
-        means, cross, squares = groups.moments(rows.features)
-        beta = self.coefficients_
-        location = means - groups.covariate_means @ beta - self.centre_
-        squares = squares - np.einsum(
-            "qp,kqp->kp", beta, 2 * cross - groups.covariate_scatter @ beta
+        check_new_sites(sites, groups.counts, self.sites_, min_subjects)
+        location = locate_new_sites(
+            groups, groups.blocks(rows.features, self.block_size), self.centre_, self.coefficients_
         )
-        adapted = copy.copy(self)
-        shift, ratio, priors = self._effects(location, squares, counts)
+        shift, ratio, priors = self._effects(*location, groups.counts)
         order = np.argsort(np.concatenate([self.sites_, sites]))
+        adapted = copy.copy(self)
         adapted.sites_ = np.concatenate([self.sites_, sites])[order]
-        adapted.n_people_ = np.concatenate([self.n_people_, counts])[order]
+        adapted.n_people_ = np.concatenate([self.n_people_, groups.counts])[order]
         adapted.shift_ = np.concatenate([self.shift_, shift])[order]
         adapted.ratio_ = np.concatenate([self.ratio_, ratio])[order]
         priors.index = pd.Index(sites, name="site")
         adapted.priors_ = pd.concat([self.priors_, priors]).iloc[order]
         return adapted
-
-    def _fit_blocks(
-        self, sites: list[str], moments: SiteGroups | SiteMoments, blocks: Iterable
-    ) -> ComBat:
-        """Fit location and scale a block of features at a time, then the priors over all."""
-        counts, scatter = moments.counts, moments.covariate_scatter
-        names = self.coder_.names_
-        if len(sites) > 1:
-            curved = np.array([name.startswith("s(") for name in names], dtype=bool)
-            check_design(counts, moments.covariate_means, scatter, names, smooth=curved)
-        reference = None if self.ref_site is None else sites.index(str(self.ref_site))
-        parts = [
-            fit_location_scale(
-                counts, moments.covariate_means, scatter, *block,
-                reference=reference, penalty=self.coder_.penalty(), weight=self.smooth_penalty,
-            )
-            for block in blocks
-        ]  # fmt: skip
-        self.sites_, self.n_people_ = np.array(sites), counts
-        self.covariate_names_ = np.array(names, dtype=object)
-        self._fixed_means = counts @ moments.covariate_means / counts.sum()
-        self.varies_ = np.concatenate([part.varies for part in parts])
-        self.centre_ = np.concatenate([part.grand_mean for part in parts])
-        self.coefficients_ = np.concatenate([part.coefficients for part in parts], axis=1)
-        self.deviation_ = np.concatenate([part.deviation for part in parts])
-        location = np.concatenate([part.location for part in parts], axis=1)
-        squares = np.concatenate([part.squares for part in parts], axis=1)
-        self.shift_, self.ratio_, self.priors_ = self._effects(location, squares, counts)
-        if len(sites) == 1:
-            self.shift_[:], self.ratio_[:] = 0, 1
-        if reference is not None:
-            self.shift_[reference], self.ratio_[reference] = 0, 1
-        self.priors_.index = pd.Index(sites, name="site")
-        return self
-
-    def _effects(self, location, squares, counts):
-        """Estimate shifts and ratios; features without a scale keep their own shift."""
-        use = self.varies_
-        shift, ratio = location.copy(), np.ones_like(location)
-        deviation = self.deviation_[use]
-        shift[:, use], ratio[:, use], priors = estimate_effects(
-            location[:, use] / deviation, squares[:, use] / deviation**2, counts,
-            eb=self.eb, parametric=self.parametric, location_only=self.location_only,
-            stop_rule=self.stop_rule,
-        )  # fmt: skip
-        return shift, ratio, priors
-
-    def _may_lack_covariates(self) -> bool:
-        return self.missing_covariates == "mean" or self.location_only
-
-    def _design(self, covariates: pd.DataFrame) -> np.ndarray:
-        """Code covariates; what is not known, the target above all, takes its training mean."""
-        may_lack = self.coder_.columns_ if self._may_lack_covariates() else ["target"]
-        if self.target_ == "training":
-            covariates = covariates.drop(columns="target", errors="ignore")
-        design = self.coder_.transform(covariates, may_lack=may_lack)
-        return np.where(np.isnan(design), self._fixed_means, design)
-
-    def _fit_engine(self, features, codes, sites, design) -> ComBat:
-        """Hand the same design to neuroHarmonize."""
-        from ._neuroharmonize import NeuroHarmonize
-
-        self.sites_, self.n_people_ = np.array(sites), np.bincount(codes)
-        self._fixed_means = design.mean(axis=0)
-        self.model_ = NeuroHarmonize.of(self).fit(features, codes, design)
-        return self

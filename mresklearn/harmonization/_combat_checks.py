@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.linalg import qr
+from scipy.linalg import cholesky, qr, solve_triangular
 
 from ..exceptions import HarmonizationWarning
+from ._warn_user import warn_user
 
 __all__ = ["check_design", "check_new_sites"]
 
@@ -18,12 +18,7 @@ HIGHEST_CONDITION = 10.0
 
 
 def check_design(
-    counts: np.ndarray,
-    means: np.ndarray,
-    scatter: np.ndarray,
-    names: Sequence[str],
-    *,
-    smooth: np.ndarray,
+    counts: np.ndarray, means: np.ndarray, scatter: np.ndarray, names: Sequence[str]
 ) -> None:
     """Refuse covariates that site determines, and warn of those that it nearly determines.
 
@@ -35,8 +30,6 @@ def check_design(
         Means and centred scatter of the coded covariates.
     names : sequence of str
         Columns of the coded covariates.
-    smooth : ndarray of bool of shape (n_covariates,)
-        Columns that belong to a curve, which a penalty holds.
 
     Raises
     ------
@@ -47,26 +40,18 @@ def check_design(
         return
     within = scatter.sum(axis=0)
     centred = means - counts @ means / counts.sum()
-    between = np.einsum("k,ki,ki->i", counts, centred, centred)
-    total = np.diag(within) + between
-    fixed = [
-        name
-        for name, left in zip(names, np.diag(within) <= RANK_TOLERANCE * total, strict=True)
-        if left
-    ]
+    between = np.einsum("k,ki,kj->ij", counts, centred, centred)
+    total = within + between
+    nothing = np.diag(within) <= RANK_TOLERANCE * np.diag(total)
+    fixed = [name for name, none_left in zip(names, nothing, strict=True) if none_left]
     if fixed:
         raise ValueError(
             f"Covariate(s) {fixed} do not vary within any site, so their effect cannot be told "
             "from that of site. Remove them from the covariates, or leave out the sites that they "
             "separate."
         )
-    plain = ~smooth
-    if plain.any():
-        _check_independent(within[np.ix_(plain, plain)], np.array(names)[plain])
-        _warn_of_confounding(
-            counts, means[:, plain], within[np.ix_(plain, plain)],
-            (between / total)[plain], np.array(names)[plain],
-        )  # fmt: skip
+    _check_independent(within, np.array(names))
+    _warn_of_confounding(between, total, names)
 
 
 def _check_independent(within: np.ndarray, names: np.ndarray) -> None:
@@ -77,43 +62,41 @@ def _check_independent(within: np.ndarray, names: np.ndarray) -> None:
     dependent = order[size <= RANK_TOLERANCE * size[0]]
     if len(dependent):
         raise ValueError(
-            f"Covariate(s) {sorted(names[dependent])} are determined by site and the other "
-            f"covariates {sorted(np.delete(names, dependent))}. Remove them."
+            f"Covariate(s) {sorted(names[dependent].tolist())} are determined by site and the "
+            f"other covariates {sorted(np.delete(names, dependent).tolist())}. Remove them."
         )
 
 
-def _warn_of_confounding(
-    counts: np.ndarray,
-    means: np.ndarray,
-    within: np.ndarray,
-    shares: np.ndarray,
-    names: np.ndarray,
-) -> None:
-    """Warn where hardly any people of one site overlap with those of others."""
-    gram = np.block(
-        [
-            [np.diag(counts.astype(float)), counts[:, None] * means],
-            [means.T * counts, within + means.T @ (counts[:, None] * means)],
-        ]
-    )
-    length = np.sqrt(np.diag(gram))
-    condition = np.sqrt(np.linalg.cond(gram / np.outer(length, length)))
+def _warn_of_confounding(between: np.ndarray, total: np.ndarray, names: Sequence[str]) -> None:
+    """Warn where hardly any people of one site overlap with those of others.
+
+    The condition number is that of site indicators and covariates, each brought to length one and
+    the covariates made uncorrelated: what they share with each other says nothing of site.
+    """
+    shares = np.diag(between) / np.diag(total)
+    length = np.sqrt(np.diag(total))
+    factor = cholesky(total / np.outer(length, length), lower=True)
+    half = solve_triangular(factor, between / np.outer(length, length), lower=True)
+    whitened = solve_triangular(factor, half.T, lower=True)
+    correlation = np.sqrt(np.clip(np.linalg.eigvalsh(whitened)[-1], 0, 1 - RANK_TOLERANCE))
+    condition = np.sqrt((1 + correlation) / (1 - correlation))
     worst = int(np.argmax(shares))
     if shares[worst] >= HIGHEST_SHARE or condition >= HIGHEST_CONDITION:
-        warnings.warn(
+        warn_user(
             f"Site and covariates are nearly confounded: site explains {shares[worst]:.0%} of the "
             f"variance of '{names[worst]}', and the scaled condition number of the design is "
             f"{condition:.0f}. Site effects are then extrapolated, and harmonised values can be "
             "worse than the raw ones. Compare sites where they overlap, or leave sites out.",
             HarmonizationWarning,
-            stacklevel=5,
         )
 
 
 def check_new_sites(
-    sites: Sequence[str], counts: np.ndarray, known: Sequence[str], min_subjects: int
+    sites: Sequence[str], counts: np.ndarray, known: Iterable[str], min_subjects: int
 ) -> None:
     """Refuse to adapt to sites that are known, or have too few people."""
+    if min_subjects < 1:
+        raise ValueError(f"min_subjects must be 1 or more, got {min_subjects}.")
     again = sorted(set(sites) & set(known))
     if again:
         raise ValueError(

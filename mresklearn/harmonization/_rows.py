@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pandas as pd
 
 from ..exceptions import MissingMetadataError
 
-__all__ = ["Rows", "split_rows"]
+__all__ = ["Rows", "place_of", "split_rows", "whole_numbers"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +45,23 @@ def split_rows(
     site: Any,
     covariates: Any,
     may_lack: bool = False,
+    may_repeat: bool = False,
 ) -> Rows:
     """Take site and covariates from the columns of X, or from the keywords.
 
     Parameters
     ----------
     X : DataFrame or array of shape (n, columns)
-        Names match the columns of a DataFrame, positions those of an array.
+        Columns of a DataFrame go by name, or by position; those of an array by position.
     site_column, covariate_columns
         Where the columns are in X.
     site, covariates
         Keywords of the call, or None.
     may_lack : bool, default=False
         Whether the covariates may be absent.
+    may_repeat : bool, default=False
+        Whether site may be both a column and a keyword, if they agree: tools that hand site on to
+        every step of a pipeline do not know which of them have it.
 
     Raises
     ------
@@ -65,86 +70,135 @@ def split_rows(
     ValueError
         If site or covariates come both ways, or their lengths differ from X.
     """
-    n_rows, names = X.shape[0], _names(X)
-    taken: dict[str | int, int] = {}
-    wanted = [] if site is not None or site_column is None else [site_column]
-    wanted += [] if covariates is not None else list(covariate_columns)
-    for column in wanted:
-        position = _position(column, names, X.shape[1])
-        if position is not None:
-            taken[column] = position
-        elif column == site_column or not may_lack:
-            raise MissingMetadataError(_absent(column, names, is_site=column == site_column))
-    _refuse_both(site, site_column, names, "site")
-    if covariates is not None:
-        for column in covariate_columns:
-            _refuse_both(covariates, column, names, "covariates")
-    frame = pd.DataFrame(
-        {str(name): _column(X, taken[name]) for name in covariate_columns if name in taken},
-        index=X.index if isinstance(X, pd.DataFrame) else range(n_rows),
-    )
-    if covariates is not None:
-        frame = _given(covariates, covariate_columns, n_rows)
-    if site is None and site_column in taken:
-        site = _column(X, taken[site_column])  # type: ignore[index]
-    if site is not None and len(site) != n_rows:
-        raise ValueError(f"site has {len(site)} entries, but X has {n_rows} rows.")
-    positions = np.setdiff1d(np.arange(X.shape[1]), list(taken.values()))
-    features = X
-    if taken:
-        features = X.iloc[:, positions] if isinstance(X, pd.DataFrame) else X[:, positions]
-    return Rows(features, positions, site, frame)
+    places = {
+        column: place_of(column, X)
+        for column in (site_column, *covariate_columns)
+        if column is not None
+    }
+    index = X.index if isinstance(X, pd.DataFrame) else pd.RangeIndex(X.shape[0])
+    own = None if site_column is None else places[site_column]
+    site = _site(X, site, site_column, own, may_repeat)
+    if covariates is None:
+        frame = _own_covariates(X, covariate_columns, places, index, may_lack)
+    else:
+        frame = _given_covariates(X, covariates, covariate_columns, places)
+    taken = [place for place in places.values() if place is not None]
+    positions = np.delete(np.arange(X.shape[1]), taken)
+    return Rows(_columns(X, positions) if taken else X, positions, site, frame)
 
 
-def _names(X: Any) -> list[Any] | None:
-    return list(X.columns) if isinstance(X, pd.DataFrame) else None
-
-
-def _position(column: str | int, names: list[Any] | None, n_columns: int) -> int | None:
-    """Return where a column is: by name in a DataFrame, else by number."""
-    if names is not None and column in names:
+def place_of(column: str | int | None, X: Any) -> int | None:
+    """Return the position of a column of X, or None where there is none of that name or number."""
+    names = list(X.columns) if isinstance(X, pd.DataFrame) else []
+    if column in names:
         return names.index(column)
-    if names is None and not isinstance(column, str) and -n_columns <= column < n_columns:
-        return int(column) % n_columns
-    return None
+    # a number among numbered columns is a name, not a position
+    if isinstance(column, str | None) or not all(isinstance(name, str) for name in names):
+        return None
+    return int(column) % X.shape[1] if -X.shape[1] <= column < X.shape[1] else None
 
 
-def _column(X: Any, position: int) -> Any:
-    if isinstance(X, pd.DataFrame):
-        return X.iloc[:, position]
-    values = X[:, position]
-    # 1.0 in an array of numbers and 1 in a table are one label
-    whole = values.dtype.kind == "f" and np.all(values == np.round(values))
-    return values.astype(np.int64) if whole else values
+def _site(X: Any, site: Any, column: Any, place: int | None, may_repeat: bool) -> Any:
+    """Return the site of each row, from the keyword or the column."""
+    if site is None and column is None:
+        return None
+    if site is None and place is None:
+        ways = " site_column=None says that there is one site."
+        raise MissingMetadataError(_absent(X, column, "site=") + ways)
+    own = None if place is None else whole_numbers(_column(X, place))
+    if site is None:
+        return own
+    if np.ndim(site) != 1 or len(site) != X.shape[0]:
+        raise ValueError(f"site has shape {np.shape(site)}, but X has {X.shape[0]} rows.")
+    site = whole_numbers(site)
+    if own is not None and not (may_repeat and _same_labels(site, own)):
+        raise ValueError(
+            f"site comes twice: as a keyword, and as column {column!r} of X. Give it one way."
+        )
+    return site
 
 
-def _given(covariates: Any, columns: Sequence[str | int], n_rows: int) -> pd.DataFrame:
-    frame = covariates if isinstance(covariates, pd.DataFrame) else pd.DataFrame(covariates)
-    if len(frame) != n_rows:
-        raise ValueError(f"covariates has {len(frame)} rows, but X has {n_rows}.")
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+def _own_covariates(
+    X: Any,
+    columns: Sequence[str | int],
+    places: dict[str | int, int | None],
+    index: pd.Index,
+    may_lack: bool,
+) -> pd.DataFrame:
+    """Return the covariates that are columns of X."""
+    frame = {}
+    for column in columns:
+        place = places[column]
+        if place is not None:
+            name = str(X.columns[place] if isinstance(X, pd.DataFrame) else column)
+            frame[name] = _column(X, place)
+        elif not may_lack:
+            raise MissingMetadataError(_absent(X, column, "covariates="))
+    return pd.DataFrame(frame, index=index)
+
+
+def _given_covariates(
+    X: Any,
+    covariates: Any,
+    columns: Sequence[str | int],
+    places: dict[str | int, int | None],
+) -> pd.DataFrame:
+    """Return the covariates of the keyword: those that are named, or all."""
+    for column in columns:
+        if places[column] is not None:
+            raise ValueError(
+                f"covariates come twice: as a keyword, and as column {column!r} of X. Give them "
+                "one way."
+            )
+    named = isinstance(covariates, pd.DataFrame | pd.Series | dict)
+    frame = pd.DataFrame(covariates)
+    if len(frame) != X.shape[0]:
+        raise ValueError(f"covariates has {len(frame)} rows, but X has {X.shape[0]}.")
     names = [str(name) for name in columns]
+    if not named and len(names) == frame.shape[1]:
+        frame.columns = pd.Index(names)
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     return frame[[name for name in names if name in frame.columns]] if names else frame
 
 
-def _refuse_both(given: Any, column: str | int | None, names: list[Any] | None, what: str) -> None:
-    if given is not None and names is not None and column in names:
-        raise ValueError(
-            f"{what} comes twice: as a keyword, and as column '{column}' of X. Give it one way."
-        )
+def _column(X: Any, place: int) -> Any:
+    return X.iloc[:, place] if isinstance(X, pd.DataFrame) else X[:, place]
 
 
-def _absent(column: str | int, names: list[Any] | None, *, is_site: bool) -> str:
+def _columns(X: Any, positions: np.ndarray) -> Any:
+    """Return some columns, as a view where they lie together."""
+    if isinstance(X, pd.DataFrame):
+        return X.iloc[:, positions]
+    if len(positions) and positions[-1] - positions[0] + 1 == len(positions):
+        return X[:, positions[0] : positions[-1] + 1]
+    return X[:, positions]
+
+
+def whole_numbers(site: Any) -> Any:
+    """Return labels such as 1.0 as 1: an array of numbers and a table hold the same sites."""
+    values = np.asarray(site)
+    if values.dtype == object and all(type(value) is not bool for value in values):
+        values = values.astype(np.float64) if all(isinstance(v, Real) for v in values) else values
+    if values.dtype.kind != "f" or not np.isfinite(values).all() or (values % 1).any():
+        return site
+    whole = values.astype(np.int64)
+    return pd.Series(whole, index=site.index) if isinstance(site, pd.Series) else whole
+
+
+def _same_labels(first: Any, second: Any) -> bool:
+    def text(labels: Any) -> list[str]:
+        return [str(label).strip() for label in np.asarray(labels, dtype=object)]
+
+    return text(first) == text(second)
+
+
+def _absent(X: Any, column: str | int, keyword: str) -> str:
     where = (
         f"X has no column {column!r}"
-        if names is not None
+        if isinstance(X, pd.DataFrame)
         else f"X is an array, in which {column!r} is no column number"
     )
-    keyword = "site=" if is_site else "covariates="
-    ways = (
-        f"Hand it on with the rows, as RegionAverager(keep=[{column!r}]) or a DataFrame with that "
-        f"column does, or pass {keyword} to fit and transform."
+    return (
+        f"{where}. Hand it on with the rows, as RegionAverager(keep=[{column!r}]) or a DataFrame "
+        f"with that column does, or pass {keyword} to fit and transform."
     )
-    if is_site:
-        ways += " site_column=None says that there is one site."
-    return f"{where}. {ways}"

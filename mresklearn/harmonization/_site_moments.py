@@ -7,13 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from sklearn.utils import check_array
 
 from .._metadata import check_labels
 from ._coding import numeric_frame
+from ._finite_numbers import naming_bad_values
+from ._rows import whole_numbers
 
 __all__ = ["SiteMoments"]
 
-BLOCK_BYTES = 2**22
+BLOCK_BYTES = 2**21
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,8 @@ class SiteMoments:
         Sums of products of covariates and features, centred by site.
     squares : ndarray of shape (n_sites, n_features)
         Sums of squares of the features, centred by site.
+    features : tuple of str or None, default=None
+        Names of the features; None where they had none.
 
     See Also
     --------
@@ -69,6 +75,7 @@ class SiteMoments:
     means: np.ndarray
     cross_scatter: np.ndarray
     squares: np.ndarray
+    features: tuple[str, ...] | None = None
 
     @classmethod
     def from_rows(cls, X: Any, site: Any, covariates: Any = None) -> SiteMoments:
@@ -76,8 +83,8 @@ class SiteMoments:
 
         Parameters
         ----------
-        X : array-like of shape (n, features)
-            Features; a memory-mapped file is read a block of columns at a time.
+        X : DataFrame or array-like of shape (n, features)
+            Features alone; a memory-mapped file is read a block of columns at a time.
         site : array-like of shape (n,)
             Site of each row.
         covariates : DataFrame of numbers or array of shape (n, covariates), default=None
@@ -91,33 +98,29 @@ class SiteMoments:
         Raises
         ------
         ValueError
-            If a site or a covariate is missing, or lengths differ.
+            If a feature, a site or a covariate is missing, or lengths differ.
         """
-        X = X if hasattr(X, "dtype") else np.asarray(X, dtype=np.float64)
-        codes, sites = check_labels(site, len(X), name="site")
+        features = tuple(map(str, X.columns)) if isinstance(X, pd.DataFrame) else None
+        with naming_bad_values(X):
+            X = check_array(X, input_name="X")
+        codes, sites = check_labels(whole_numbers(site), len(X), name="site")
         frame = numeric_frame(covariates, len(X))
         groups = SiteGroups(codes, len(sites), frame.to_numpy(np.float64))
-        blocks = [groups.moments(X[:, block]) for block in column_blocks(*X.shape, block_size=None)]
         means, cross, squares = (
-            np.concatenate(part, axis=-1) for part in zip(*blocks, strict=True)
+            np.concatenate(part, axis=-1) for part in zip(*groups.blocks(X), strict=True)
         )
         return cls(
             tuple(sites), tuple(frame.columns), groups.counts, groups.covariate_means,
-            groups.covariate_scatter, means, cross, squares,
+            groups.covariate_scatter, means, cross, squares, features,
         )  # fmt: skip
 
     def __add__(self, other: Any) -> SiteMoments:
         """Return the moments of both groups of people together."""
-        if other == 0:  # so that sum() works
+        if isinstance(other, int) and other == 0:  # so that sum() works
             return self
         if not isinstance(other, SiteMoments):
             return NotImplemented
-        if self.covariates != other.covariates or self.n_features != other.n_features:
-            raise ValueError(
-                f"Moments of {self.n_features} features given {list(self.covariates)} do not add "
-                f"to those of {other.n_features} given {list(other.covariates)}. Gather both from "
-                "the same columns in the same order."
-            )
+        self._check_same_columns(other)
         sites = tuple(sorted({*self.sites, *other.sites}))
         a, b = self._at(sites), other._at(sites)
         counts = a.counts + b.counts
@@ -133,6 +136,7 @@ class SiteMoments:
             a.means + share[:, None] * x,
             a.cross_scatter + b.cross_scatter + np.einsum("k,ki,kp->kip", weight, z, x),
             a.squares + b.squares + weight[:, None] * x**2,
+            self.features or other.features,
         )
 
     __radd__ = __add__
@@ -141,6 +145,27 @@ class SiteMoments:
     def n_features(self) -> int:
         """Number of features."""
         return self.means.shape[1]
+
+    def blocks(self, block_size: int | None = None) -> Iterator[tuple[np.ndarray, ...]]:
+        """Yield means, cross scatter and squares of some features at a time."""
+        for part in column_blocks(len(self.sites), self.n_features, block_size):
+            yield self.means[:, part], self.cross_scatter[..., part], self.squares[:, part]
+
+    def _check_same_columns(self, other: SiteMoments) -> None:
+        """Refuse to add what was gathered from other columns."""
+        if self.covariates != other.covariates or self.n_features != other.n_features:
+            raise ValueError(
+                f"Moments of {self.n_features} features given {list(self.covariates)} do not add "
+                f"to those of {other.n_features} given {list(other.covariates)}. Gather both from "
+                "the same columns in the same order."
+            )
+        if self.features and other.features and self.features != other.features:
+            pairs = zip(self.features, other.features, strict=True)
+            first = next((a, b) for a, b in pairs if a != b)
+            raise ValueError(
+                f"Moments do not add up: where one part has feature '{first[0]}', another has "
+                f"'{first[1]}'. Gather both from the same columns in the same order."
+            )
 
     def _at(self, sites: Sequence[str]) -> SiteMoments:
         """Return the same moments over more sites, those without people empty."""
@@ -154,7 +179,7 @@ class SiteMoments:
         return SiteMoments(
             tuple(sites), self.covariates, spread(self.counts), spread(self.covariate_means),
             spread(self.covariate_scatter), spread(self.means), spread(self.cross_scatter),
-            spread(self.squares),
+            spread(self.squares), self.features,
         )  # fmt: skip
 
 
@@ -170,6 +195,16 @@ class SiteGroups:
             for rows, mean in zip(self.rows, self.covariate_means, strict=True)
         ]
         self.covariate_scatter = np.array([centred.T @ centred for centred in self._centred])
+        # values that one feature takes at a time: people of a site, or moments of all sites
+        moments = n_sites * (covariates.shape[1] + 2)
+        self._width_of_work = max(int(self.counts.max()), moments)
+
+    def blocks(
+        self, X: np.ndarray, block_size: int | None = None
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Yield the moments of some features at a time."""
+        for part in column_blocks(self._width_of_work, X.shape[1], block_size):
+            yield self.moments(X[:, part])
 
     def moments(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return means, cross scatter and squares of a block of features, by site."""
@@ -178,7 +213,8 @@ class SiteGroups:
         cross = np.empty((n_sites, self.covariate_means.shape[1], n_features))
         squares = np.empty((n_sites, n_features))
         for site, (rows, centred) in enumerate(zip(self.rows, self._centred, strict=True)):
-            values = X[rows].astype(np.float64)
+            # indices have copied already, slices have not
+            values = X[rows].astype(np.float64, copy=isinstance(rows, slice))
             # two passes: a large common offset would cancel in one
             np.mean(values, axis=0, out=means[site])
             values -= means[site]
@@ -197,8 +233,12 @@ def rows_by_site(codes: np.ndarray, n_sites: int) -> list[Any]:
     ]
 
 
-def column_blocks(n_rows: int, n_columns: int, *, block_size: int | None) -> Iterator[slice]:
-    """Yield slices of columns; by default as many as stay in a processor's cache."""
+def column_blocks(n_rows: int, n_columns: int, block_size: int | None = None) -> Iterator[slice]:
+    """Yield slices of columns; by default as many as stay in a processor's cache.
+
+    Of a file in rows, wide slices are also what makes reading fast: `n_rows` is the most rows that
+    are copied at a time, those of one site, not all.
+    """
     width = block_size or max(64, BLOCK_BYTES // (8 * max(n_rows, 1)))
     for start in range(0, n_columns, width):
         yield slice(start, min(start + width, n_columns))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,10 @@ from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, v
 
 from .._metadata import check_labels
 from ..exceptions import HarmonizationWarning, MissingMetadataError, SingleSiteWarning
+from ._finite_numbers import naming_bad_values
+from ._fitted_columns import FittedColumns
 from ._rows import Rows, split_rows
+from ._warn_user import warn_user
 
 __all__ = ["SiteTransformer"]
 
@@ -68,7 +71,7 @@ class SiteTransformer(TransformerMixin, BaseEstimator):
             One for each column of the output.
         """
         check_is_fitted(self)
-        return _check_feature_names_in(self, input_features)[self._positions]
+        return _check_feature_names_in(self, input_features)[self._columns.positions]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -77,59 +80,78 @@ class SiteTransformer(TransformerMixin, BaseEstimator):
 
     def _split(self, X: Any, site: Any, covariates: Any, *, reset: bool) -> Rows:
         """Validate X, and take features, site and covariates of each row from it."""
-        named = isinstance(X, pd.DataFrame)
-        may_lack = not reset and self._may_lack_covariates()
-        if not reset and named and hasattr(self, "feature_names_in_"):
-            X = self._in_order(X, may_lack=may_lack)
-        whole = self.site_column is None and not len(self.covariate_columns)
-        if whole or not named:
-            X = validate_data(self, X, dtype=DTYPES, reset=reset)
-        elif reset:
-            validate_data(self, X, skip_check_array=True)
-        rows = split_rows(
-            X, site_column=self.site_column, covariate_columns=self.covariate_columns, site=site,
-            covariates=covariates, may_lack=may_lack,
-        )  # fmt: skip
+        labels = None
+        if isinstance(X, pd.DataFrame):
+            labels = list(X.columns)
+            self._check_labels_of_columns(X, reset)
+        else:
+            X = self._as_array(X, reset=reset)
         if reset:
-            self._positions = rows.positions
-        features = rows.features
-        if named and not whole:
-            features = check_array(features, dtype=DTYPES, input_name="X", estimator=self)
-        return Rows(features, rows.positions, rows.site, rows.covariates)
+            rows = split_rows(
+                X, site_column=self.site_column, covariate_columns=self.covariate_columns,
+                site=site, covariates=covariates,
+            )  # fmt: skip
+            self._columns = FittedColumns(labels, rows.positions)
+        else:
+            seen = self._columns
+            rows = split_rows(
+                seen.named(X), site_column=seen.name_of(self.site_column),
+                covariate_columns=[seen.name_of(name) for name in self._covariates_of_new_rows()],
+                site=site, covariates=covariates, may_lack=self._may_lack_covariates(),
+                may_repeat=True,
+            )  # fmt: skip
+        return Rows(self._features(rows.features), rows.positions, rows.site, rows.covariates)
 
-    def _in_order(self, X: pd.DataFrame, *, may_lack: bool) -> pd.DataFrame:
-        """Match columns by name, so that their order does not matter."""
-        known, given = list(self.feature_names_in_), set(X.columns)
-        spare = {str(name) for name in self.covariate_columns} if may_lack else set()
-        absent = [name for name in known if name not in given and name not in spare]
-        if absent or given - set(known):
-            # scikit-learn's own words, for names that it compares
-            validate_data(self, X, reset=False, skip_check_array=True)
-        return X[[name for name in known if name in given]]
+    def _check_labels_of_columns(self, X: pd.DataFrame, reset: bool) -> None:
+        """Note names of columns in `fit`; later, warn of names where `fit` saw none."""
+        again = sorted({str(name) for name in X.columns[X.columns.duplicated()]})
+        if again:
+            raise ValueError(f"Column(s) {again} occur twice in X. Rename or drop one of each.")
+        if reset or (self._columns.labels is None and not self._columns.features_only):
+            validate_data(self, X, reset=reset, skip_check_array=True)
+
+    def _as_array(self, X: Any, *, reset: bool) -> np.ndarray:
+        """Return X as an array, in which labels and gaps may be among the columns."""
+        if not reset and self._columns.features_only:
+            return check_array(X, dtype=None, ensure_all_finite=False)
+        return validate_data(self, X, dtype=None, ensure_all_finite=False, reset=reset)
+
+    def _features(self, features: Any) -> np.ndarray:
+        """Return features as finite numbers, in the order of `fit`."""
+        features = self._columns.in_order(features)
+        with naming_bad_values(features):
+            return check_array(features, dtype=DTYPES, input_name="X", estimator=self)
+
+    def _covariates_of_new_rows(self) -> Sequence[str | int]:
+        """Return the columns of X that hold covariates."""
+        return self.covariate_columns
 
     def _learn_sites(self, site: Any, n_rows: int) -> tuple[np.ndarray, list[str]]:
         """Return the code of each row's site, and the sites; without site all are one."""
         self._without_site = site is None
-        if site is None:
-            warnings.warn(
+        codes, sites = check_labels(
+            np.full(n_rows, ONE_SITE) if site is None else site, n_rows, name="site"
+        )
+        self._check_sites(sites, np.bincount(codes))
+        return codes, sites
+
+    def _check_sites(self, sites: Sequence[str], counts: np.ndarray) -> None:
+        """Refuse a reference site that is not there; warn of what says nothing of sites."""
+        if self.ref_site is not None and str(self.ref_site) not in sites:
+            raise ValueError(f"ref_site is {self.ref_site!r}, but the sites are {list(sites)}.")
+        if self._without_site:
+            warn_user(
                 f"{type(self).__name__} got no site, so that there is nothing to harmonise. Name "
                 "the column with site_column=, or pass site= to fit and transform.",
                 SingleSiteWarning,
-                stacklevel=4,
             )
-            site = np.full(n_rows, ONE_SITE)
-        codes, sites = check_labels(site, n_rows, name="site")
-        if self.ref_site is not None and str(self.ref_site) not in sites:
-            raise ValueError(f"ref_site is {self.ref_site!r}, but the sites are {sites}.")
-        alone = [name for name, count in zip(sites, np.bincount(codes), strict=True) if count == 1]
-        if alone and n_rows > 1:
-            warnings.warn(
+        alone = [site for site, count in zip(sites, counts, strict=True) if count == 1]
+        if alone and len(sites) > 1:
+            warn_user(
                 f"Site(s) {alone} have a single person, who says nothing of the site's spread: "
                 "only a shift is removed there.",
                 HarmonizationWarning,
-                stacklevel=4,
             )
-        return codes, sites
 
     def _codes(self, site: Any, n_rows: int) -> np.ndarray:
         """Return the code of each row's site, -1 for sites that are passed on as they are."""
@@ -151,7 +173,7 @@ class SiteTransformer(TransformerMixin, BaseEstimator):
 
     def _meet_unseen(self, new: Counter) -> None:
         people = ", ".join(f"{name} ({count})" for name, count in sorted(new.items()))
-        known = f"fit saw {list(self.sites_)}"
+        known = f"fit saw {list(map(str, self.sites_))}"
         if self.unseen == "error":
             raise ValueError(
                 f"Site(s) that training lacked, with their people: {people}; {known}. Their "
@@ -159,9 +181,8 @@ class SiteTransformer(TransformerMixin, BaseEstimator):
                 "the training people, use SiteProjector, which needs no site, or set "
                 "unseen='passthrough' to leave these rows as they are."
             )
-        warnings.warn(
+        warn_user(
             f"Site(s) {people} are passed on as they are; {known}. In simulations that was worse "
             "than harmonising nobody.",
             HarmonizationWarning,
-            stacklevel=5,
         )

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy.interpolate import BSpline
 
-__all__ = ["basis", "choose_penalties", "curvature", "spline_knots"]
+__all__ = ["basis", "choose_penalties", "curvature", "spline_knots", "straight_line"]
 
 DEGREE = 3
 N_INNER_KNOTS = 6
@@ -37,6 +39,15 @@ def basis(values: np.ndarray, knots: np.ndarray) -> np.ndarray:
     return BSpline.design_matrix(values, knots, DEGREE).toarray()[:, 1:]
 
 
+def straight_line(knots: np.ndarray) -> np.ndarray:
+    """Return the coefficients with which the basis is the covariate itself, less its minimum.
+
+    A spline with the means of neighbouring knots as coefficients is a straight line (Marsden 1970).
+    """
+    means = np.array([knots[k + 1 : k + DEGREE + 1].mean() for k in range(len(knots) - DEGREE - 1)])
+    return means[1:] - means[0]
+
+
 def curvature(knots: np.ndarray) -> np.ndarray:
     """Return the integrals of products of second derivatives of the basis functions."""
     n_functions = len(knots) - DEGREE - 1
@@ -54,11 +65,11 @@ def choose_penalties(
     scatter: np.ndarray,
     cross: np.ndarray,
     squares: np.ndarray,
-    penalty: np.ndarray,
+    penalties: Sequence[np.ndarray],
     *,
     n_people: int,
     n_sites: int,
-) -> np.ndarray:
+) -> tuple[np.ndarray, np.ndarray]:
     """Choose the weight of roughness for each feature, by generalised cross-validation.
 
     Parameters
@@ -69,30 +80,41 @@ def choose_penalties(
         Its scatter with the features.
     squares : ndarray of shape (n_features,)
         Within-site sums of squares of the features.
-    penalty : ndarray of shape (n_columns, n_columns)
-        Roughness.
+    penalties : sequence of ndarray of shape (n_columns, n_columns)
+        Roughness of each smooth covariate.
     n_people, n_sites : int
         Numbers behind the moments.
 
     Returns
     -------
+    penalty : ndarray of shape (n_columns, n_columns)
+        Sum of the penalties, each brought to the size of its columns' scatter, so that units of
+        covariates do not matter.
     weights : ndarray of shape (n_features,)
-        One of 25 weights, from a millionth to a million times the size of the scatter.
+        Its weight: one of 25, from a millionth to a million.
 
     References
     ----------
     Craven & Wahba (1979), Numerische Mathematik 31; Golub, Heath & Wahba (1979), Technometrics 21.
     """
-    smooth = np.diag(penalty) > 0
-    size = np.trace(scatter[np.ix_(smooth, smooth)]) / np.trace(penalty)
+    penalty = np.zeros_like(scatter)
+    for part in penalties:
+        smooth = np.diag(part) > 0
+        penalty += part * (np.trace(scatter[np.ix_(smooth, smooth)]) / np.trace(part))
+    # one length for all columns, so that units do not decide what counts as singular
+    length = np.sqrt(np.diag(scatter))
+    scatter, cross = scatter / np.outer(length, length), cross / length[:, None]
+    scaled = penalty / np.outer(length, length)
     best = np.full(len(squares), np.inf)
-    weights = np.zeros(len(squares))
-    for weight in size * GRID:
-        inverse = np.linalg.pinv(scatter + weight * penalty, hermitian=True)
+    weights = np.full(len(squares), GRID[-1])
+    for weight in GRID:
+        inverse = np.linalg.pinv(scatter + weight * scaled, hermitian=True)
         coefficients = inverse @ cross
         left = squares - np.einsum("qp,qp->p", coefficients, 2 * cross - scatter @ coefficients)
         freedom = n_people - n_sites - np.trace(inverse @ scatter)
+        if freedom <= 0:
+            continue
         score = np.maximum(left, 0) / freedom**2
         better = score < best
         best[better], weights[better] = score[better], weight
-    return weights
+    return penalty, weights

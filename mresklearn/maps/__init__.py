@@ -7,6 +7,7 @@ from ._region_averager import RegionAverager
 from ._region_cropper import RegionCropper
 from ._scaler import MapScaler
 from ._structures import FREESURFER_STRUCTURES
+from ._writing import write_maps
 
 __all__ = [
     "FREESURFER_STRUCTURES",
@@ -16,4 +17,5 @@ __all__ = [
     "MapScaler",
     "RegionAverager",
     "RegionCropper",
+    "write_maps",
 ]

@@ -125,7 +125,7 @@ def test_views_and_domain_variables_are_averaged(kind):
 
 
 def explicit_mmd(z, site):
-    """One-vs-rest MMD with every sum written out, in units of its noise, less its mean over shuffles."""
+    """One-vs-rest MMD written out, in units of its noise, less its mean over shuffles."""
     z = normalize(z, dim=1).numpy()
     n = len(z)
     distance = np.array([[np.sum((a - b) ** 2) for b in z] for a in z])

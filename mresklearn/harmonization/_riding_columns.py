@@ -1,0 +1,51 @@
+"""Columns of a table that are no features: they ride with the rows to where they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+
+from .._metadata import site_of_rows
+from ..exceptions import MissingMetadataError
+
+__all__ = ["covariates_of_table", "site_of_table", "without_columns"]
+
+
+def site_of_table(X: Any, site: Any, site_column: str) -> Any:
+    """Return site from the keyword, else from the column of X, else None."""
+    return site_of_rows(X, site_column) if site is None else site
+
+
+def covariates_of_table(X: Any, covariates: Any, names: Sequence[str], n_rows: int) -> pd.DataFrame:
+    """Return covariates from the keyword, else from the columns of X.
+
+    Raises
+    ------
+    MissingMetadataError
+        If a named covariate comes neither way.
+    ValueError
+        If the keyword has another number of rows.
+    """
+    if covariates is None:
+        columns = list(X.columns) if isinstance(X, pd.DataFrame) else []
+        absent = [name for name in names if name not in columns]
+        if absent:
+            raise MissingMetadataError(
+                f"Covariate(s) {absent} come neither as columns of X nor as a keyword. Hand them "
+                f"on with the rows, as RegionAverager(keep={absent}) or a DataFrame with these "
+                "columns does, or pass covariates= to fit."
+            )
+        return X[list(names)] if names else pd.DataFrame(index=range(n_rows))
+    frame = pd.DataFrame(covariates)
+    if len(frame) != n_rows:
+        raise ValueError(f"covariates has {len(frame)} rows, but X has {n_rows}.")
+    return frame.set_axis([str(name) for name in frame.columns], axis=1)
+
+
+def without_columns(X: Any, names: Sequence[str]) -> Any:
+    """Return X without these columns, where it has them."""
+    if not isinstance(X, pd.DataFrame):
+        return X
+    return X.drop(columns=[name for name in names if name in X.columns])
