@@ -35,6 +35,7 @@ _HOME = {
     "LeaveOneSiteOut": "model_selection",
     "load": "persistence",
     "save": "persistence",
+    "SiteProjector": "harmonization",
     "StratifiedSiteKFold": "model_selection",
     "compare_models": "model_selection",
     "cross_validate_sites": "model_selection",

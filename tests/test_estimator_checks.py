@@ -16,6 +16,7 @@ from mresklearn import (
     MapScaler,
     RegionAverager,
     RegionCropper,
+    SiteProjector,
 )
 from mresklearn.utils.estimator_checks import (
     check_map_estimator,
@@ -30,6 +31,7 @@ INSTANCES = [
     MapLoader(),
     MapScaler(),
     MapMasker(),
+    SiteProjector(),
     ContrastiveEncoder(max_epochs=3, width=2, embedding_dim=4),
     DomainInvariantRegressor(
         # scikit-learn's targets are of unit variance, not years

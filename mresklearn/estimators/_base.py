@@ -246,12 +246,15 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             name: str(value) if isinstance(value, PathLike) else value
             for name, value in vars(self).items()
         }
-        return {**plain, "net_": network_state(self.net_)}
+        # a prototype inside another estimator is not fitted
+        return {**plain, "net_": network_state(self.net_)} if hasattr(self, "net_") else plain
 
     def _restore_attributes(self, saved: dict[str, Any]) -> None:
         """Become the estimator whose attributes were saved."""
-        state = saved["net_"]
         self.__dict__.update({key: value for key, value in saved.items() if key != "net_"})
+        if "net_" not in saved:
+            return
+        state = saved["net_"]
         try:
             resolve_device(self.device_)
         except ValueError:

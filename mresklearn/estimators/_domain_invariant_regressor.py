@@ -45,6 +45,10 @@ class DomainInvariantRegressor(
         Where the site directions given age are projected out by
         :class:`mresklearn.harmonization.SiteProjector`: of the maps or features before the network,
         of the embedding before the readout, or nowhere.
+    projector : SiteProjector or None, default=None
+        Prototype of that projection; None takes the default one, which removes the directions that
+        carry over to sites left out, and none where none does. ``SiteProjector(rank="all")`` suits
+        predictions at the known sites.
     encoder : ContrastiveEncoder or None, default=None
         Prototype of the network and its training; None takes the default one with
         ``balance="site"``. Its penalty is replaced by the one above.
@@ -108,6 +112,7 @@ class DomainInvariantRegressor(
         "penalty": [StrOptions(set(CHOICES)), callable, None],
         "penalty_weight": [Interval(Real, 0, None, closed="left")],
         "projection": [StrOptions({"input", "embedding"}), None],
+        "projector": [HasMethods(["fit", "transform"]), None],
         "encoder": [ContrastiveEncoder, None],
         "readout": [HasMethods(["fit", "predict"]), None],
     }
@@ -118,12 +123,14 @@ class DomainInvariantRegressor(
         penalty: str | Callable | None = "conditional_mmd",
         penalty_weight: float = 1.0,
         projection: str | None = None,
+        projector: Any = None,
         encoder: ContrastiveEncoder | None = None,
         readout: Any = None,
     ) -> None:
         self.penalty = penalty
         self.penalty_weight = penalty_weight
         self.projection = projection
+        self.projector = projector
         self.encoder = encoder
         self.readout = readout
 
@@ -210,13 +217,16 @@ class DomainInvariantRegressor(
         check_is_fitted(self)
         return self.readout_.predict(self.transform(X)).astype(np.float32)
 
-    @staticmethod
-    def _fit_projector(X: Any, y: Any, site: Any) -> Any:
-        from ..harmonization import SiteProjector  # estimators otherwise know no harmonisation
+    def _fit_projector(self, X: Any, y: Any, site: Any) -> Any:
+        if self.projector is None:
+            from ..harmonization import SiteProjector  # estimators otherwise know no harmonisation
 
+            projector = SiteProjector()
+        else:
+            projector = clone(self.projector)
         domains = np.asarray(site) if site is not None else None
         first = domains[:, 0] if domains is not None and domains.ndim == 2 else site
-        return SiteProjector().fit(X, y, site=first)
+        return projector.fit(X, y, site=first)
 
     @property
     def _n_features_out(self) -> int:

@@ -89,7 +89,7 @@ class AnchorRegressor(RegressorMixin, BaseEstimator):
     A feature that sites shift, and one that they leave alone:
 
     >>> import numpy as np
-    >>> from mresklearn.harmonization._anchor_regressor import AnchorRegressor
+    >>> from mresklearn.harmonization import AnchorRegressor
     >>> rng = np.random.default_rng(0)
     >>> site = np.repeat([0, 1, 2, 3], 50)
     >>> age = rng.normal(np.array([30, 50, 40, 60])[site], 10)

@@ -132,7 +132,7 @@ def blocks(n_rows: int, n_columns: int) -> Iterator[slice]:
 
 def _design_sums(
     codes: np.ndarray, fixed: np.ndarray, group: np.ndarray, n_groups: int
-) -> tuple[np.ndarray, ...]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return counts, sums and cross-products of the design by group."""
     sites = _indicators(codes)
     members = [group == g for g in range(n_groups)]

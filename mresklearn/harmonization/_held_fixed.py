@@ -10,7 +10,7 @@ import pandas as pd
 from sklearn.utils import check_consistent_length, column_or_1d
 
 from .._metadata import name_rows
-from ..confounds._age_spline import age_spline
+from ..confounds._age_spline import ROWS_PER_COLUMN, age_spline
 from ..confounds._variance import orthonormal
 from ._coding import CovariateCoder
 
@@ -46,8 +46,8 @@ def hold_fixed(y: Any, covariates: pd.DataFrame, n_rows: int, *, n_knots: int) -
     Parameters
     ----------
     y : array-like of shape (n,) or None
-        Numbers act in a curve; text, truth values, and numbers that take no more values than the
-        curve has columns are categories.
+        Numbers act in a curve; text, truth values, and codes are categories. Codes are whole numbers
+        that take no more values than the curve has columns, each in five rows on average.
     covariates : DataFrame of n rows
         Numbers act in a straight line; text is categories.
     n_rows : int
@@ -104,7 +104,12 @@ def _as_numbers(values: np.ndarray) -> np.ndarray:
 
 
 def _is_categorical(values: np.ndarray, n_knots: int) -> bool:
-    return values.dtype.kind not in "fiu" or len(np.unique(values)) <= n_knots + 2
+    """Whether values are text, or codes: few whole numbers, each of several people."""
+    if values.dtype.kind not in "fiu":
+        return True
+    n_values = len(np.unique(values))
+    coded = n_values <= n_knots + 2 and ROWS_PER_COLUMN * n_values <= len(values)
+    return coded and not np.any(values % 1)
 
 
 def _standardised(columns: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import pandas as pd
 from .._metadata import site_of_rows
 from ..exceptions import MissingMetadataError
 
-__all__ = ["covariates_of_table", "site_of_table", "without_columns"]
+__all__ = ["covariates_of_table", "is_table", "site_of_table", "without_columns"]
 
 
 def site_of_table(X: Any, site: Any, site_column: str) -> Any:
@@ -42,6 +42,15 @@ def covariates_of_table(X: Any, covariates: Any, names: Sequence[str], n_rows: i
     if len(frame) != n_rows:
         raise ValueError(f"covariates has {len(frame)} rows, but X has {n_rows}.")
     return frame.set_axis([str(name) for name in frame.columns], axis=1)
+
+
+def is_table(X: Any, names: Sequence[str]) -> bool:
+    """Return whether X is a DataFrame with numbers beside these columns, and not one of paths."""
+    return isinstance(X, pd.DataFrame) and any(
+        pd.api.types.is_numeric_dtype(dtype)
+        for name, dtype in X.dtypes.items()
+        if name not in names
+    )
 
 
 def without_columns(X: Any, names: Sequence[str]) -> Any:

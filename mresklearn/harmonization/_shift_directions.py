@@ -101,10 +101,10 @@ def learn_directions(
             f"rank={rank!r} removes {n_leading} directions, which is all that {varies.sum()} "
             "feature(s) have. Give a smaller number, or rank='auto'."
         )
-    directions = directions[:n_leading]
+    directions = np.where(varies, directions[:n_leading], 0.0)  # but for rounding, they are
     if choice is not None and choice.shortcut:
         found = shortcut_directions(scaled, target, codes)
-        found -= found @ directions.T @ directions
+        found = np.where(varies, found - found @ directions.T @ directions, 0.0)
         directions = np.vstack([directions, _new_directions(found)])
     return ShiftDirections(scale, directions, n_leading, choice)
 

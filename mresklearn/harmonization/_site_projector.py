@@ -24,7 +24,7 @@ from ._grouped_sums import GroupedSums, deal_groups, sums_of_maps, sums_of_table
 from ._held_fixed import HeldFixed, hold_fixed
 from ._map_rows import as_maps, labels_of
 from ._projection import ProjectOut, limits_of, project_table
-from ._riding_columns import covariates_of_table, site_of_table, without_columns
+from ._riding_columns import covariates_of_table, is_table, site_of_table, without_columns
 from ._shift_directions import learn_directions
 from ._site_transformer import ONE_SITE
 from ._transfer_rank import groups_for
@@ -122,30 +122,32 @@ class SiteProjector(TransformerMixin, BaseEstimator):
 
     .. math:: x_i = \mu + f(y_i) + \gamma_{s_i} + \varepsilon_i,
 
-    f a cubic spline of age [1]_. With D the site columns, M the projection off everything else in
+    f a cubic spline of age. With D the site columns, M the projection off everything else in
     the model and :math:`W = D^\top M D`, the rows of :math:`W^{+1/2} D^\top M X` estimate all
     differences between sites with independent errors of equal size: small sites, and sites that age
-    nearly tells, count for less. Their right singular vectors V are the directions, and
+    nearly tells, count for less. Their right singular vectors V, the axes
+    of a redundancy analysis with covariables [1]_, are the directions, and
 
     .. math:: x' = x - V V^\top (x - \bar x).
 
     Conditioning on y is the point. Without y (``fit(X)``) everything that differs between sites
     goes, age included: where sites differ in age that costs years, as each unit of marginal
-    invariance must [2]_. Text, truth values and numbers of few values, such as a diagnosis, are
-    held fixed by category. y is not needed in `transform`.
+    invariance must [2]_. Text, truth values and codes of a few classes, such as a diagnosis, are
+    held fixed by category. y is not needed in `transform`. Only shifts are removed: differences in
+    spread, and slopes of age that differ by site, stay.
 
     **Why not all directions.** Each direction costs the signal in it, and noise makes directions
-    out of nothing: with 60 sites of 7 people and 100 features, removing all 59 raised the error at
-    unseen sites by a quarter where no site effect existed. So ``"auto"`` asks, for each rank r,
-    what sites left out say. With :math:`d_1, d_2` the shift of a site from the others, estimated in
-    two halves of the people, and :math:`P_r` the projection on the r leading directions of the
-    *other* sites in one half,
+    out of nothing: with 60 sites of 7 people and 100 features, removing all differences raised the
+    error at unseen sites by a quarter to a third where sites had no effect. So ``"auto"`` asks
+    sites that were left out. With :math:`d_1, d_2` the shift of a site from the others, estimated
+    in two halves of the people, and :math:`P_r` the projection on the r leading directions of the
+    *other* sites in one half, the shift-transfer ratio is
 
-    .. math:: \tau_r = \frac{\sum d_1^\top P_r d_2}{\sum d_1^\top d_2}
+    .. math:: \tau_r = \frac{\sum d_1^\top P_r d_2}{\sum d_1^\top d_2};
 
-    is the shift-transfer ratio: halves share no noise, so noise counts neither as shift nor as
-    direction. A model that relies on a direction is misled by the shifts along it, which add to the
-    spread of people there. Hence the r that is chosen has the largest
+    halves share no noise, so noise counts neither as shift nor as direction. A model that relies on
+    a direction is misled by the shifts along it, which add to the spread of people there. Hence the
+    r that is chosen has the largest
 
     .. math:: E \, d_1^\top P_r d_2 - \frac{3}{2} \, \frac{r \sigma^2}{1 - r / q},
 
@@ -156,12 +158,13 @@ class SiteProjector(TransformerMixin, BaseEstimator):
     difference fewer: where all ranks that can be tried are worth it, the last direction goes too,
     if known sites shift by enough on the mean over all directions.
 
-    **When nothing transfers**, each site shifting its own way, no method helps an unseen site that
-    has not seen data of it. What a model can still learn is the shortcut: if sites differ in age,
-    the direction :math:`\sum_s n_s (\bar y_s - \bar y) \gamma_s` tells site and thereby age. It is
-    one direction, costs next to nothing, and is removed where sites differ in y more than one
-    direction in q can tell, and shift along it by more than people spread. Known sites profit; so
-    do unseen ones, where a shortcut misleads.
+    **When nothing transfers**, each site shifting its own way, nothing that was learned at other
+    sites helps at an unseen one. What a model can still learn is the shortcut: if sites differ in
+    age, the direction :math:`\sum_s n_s (\bar y_s - \bar y) \gamma_s` tells site and thereby age.
+    It is removed where sites differ in y more than one direction in q can tell, and shift along it
+    by more than people spread. Unseen sites profit, which a shortcut misleads; at known sites
+    errors hardly change, but depend less on the site. Then, site can still be read from the
+    features of known sites; ``rank="all"`` is for those who cannot have that.
 
     Training rows get site means that are exactly equal, new rows do not. Leave-one-out errors of
     the projected training rows, which ``RidgeCV`` uses, are too small then, grossly so with more
@@ -170,13 +173,12 @@ class SiteProjector(TransformerMixin, BaseEstimator):
     **Maps** are read person by person, twice in `fit`, and projected when they are read. In memory
     are five arrays (three with more than 20 sites) of one map for each site and spline column. A
     voxel that a person lacks counts as the mean and stays absent. Values stay in the physical range
-    of their map kind where all training maps lie in it, else positive if those are, so that nothing
-    falls out of the brain.
+    of their map kind where all training maps lie in it, else above the smallest training value if
+    all are positive, so that nothing falls out of the brain.
 
     References
     ----------
-    .. [1] Legendre, P., Legendre, L. (2012). Numerical Ecology, 3rd ed., section 11.1: redundancy
-       analysis with covariables, of which V are the axes.
+    .. [1] Legendre, P., Legendre, L. (2012). Numerical Ecology, 3rd ed., Elsevier, chapter 11.
     .. [2] Zhao, H., Tachet des Combes, R., Zhang, K., Gordon, G. J. (2019). On learning invariant
        representations for domain adaptation. ICML, PMLR 97, 7523-7532.
     .. [3] Heinze-Deml, C., Meinshausen, N. (2021). Conditional variance penalties and domain shift
@@ -259,7 +261,7 @@ class SiteProjector(TransformerMixin, BaseEstimator):
             The fitted projector.
         """
         for name in ("mask_", "limits_", "shift_transfer_", "site_transfer_"):
-            vars(self).pop(name, None)
+            self.__dict__.pop(name, None)
         values, site, frame = self._features(X, site, covariates)
         codes = self._learn_sites(site, number_of_rows(values))
         held = hold_fixed(y, frame, len(codes), n_knots=self.age_knots)
@@ -271,7 +273,12 @@ class SiteProjector(TransformerMixin, BaseEstimator):
             group = deal_groups(codes, (values.sum(axis=1), held.order), n_groups)
             sums = sums_of_table(values, codes, held.design, group, n_groups)
         found = learn_directions(
-            sums, codes, self.sites_, held.target, rank=self.rank, standardize=self.standardize
+            sums,
+            codes,
+            list(self.sites_),
+            held.target,
+            rank=self.rank,
+            standardize=self.standardize,
         )
         self.mean_, self.scale_, self.directions_ = sums.mean, found.scale, found.directions
         self.rank_, self.n_leading_ = len(found.directions), found.n_leading
@@ -294,17 +301,19 @@ class SiteProjector(TransformerMixin, BaseEstimator):
             Features in the precision of X; maps in float32, of which nothing is read yet.
         """
         check_is_fitted(self, "directions_")
-        maps = as_maps(X, self)
+        maps = self._maps(X)
         if maps is None and len(self.sample_shape_) == 1:
             X, kept = split_kept(X, self.keep)
             table = self._table(X, reset=False)
             projected = project_table(table, self.mean_, self.scale_, self.directions_)
             return with_kept(projected, self.get_feature_names_out, kept)
         maps = check_maps(self, X if maps is None else maps, reset=False)
-        if self.rank_ == 0:
+        if self.rank_ == 0 or not isinstance(maps, MapArray):
             return maps
-        single = (part.astype(np.float32) for part in (self.mean_, self.scale_, self.directions_))
-        return maps.with_step(ProjectOut(self.mask_, *single, self.limits_))
+        mean, scale, directions = (
+            part.astype(np.float32) for part in (self.mean_, self.scale_, self.directions_)
+        )
+        return maps.with_step(ProjectOut(self.mask_, mean, scale, directions, self.limits_))
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return the names of the output: features, without site and covariates, then kept columns.
@@ -337,19 +346,23 @@ class SiteProjector(TransformerMixin, BaseEstimator):
 
     def _features(self, X: Any, site: Any, covariates: Any) -> tuple[Any, Any, pd.DataFrame]:
         """Return checked features or maps, and site and covariates of each row."""
-        maps = as_maps(X, self)
+        maps = self._maps(X)
         if maps is None:
             table = self._table(X, reset=True)
             frame = covariates_of_table(X, covariates, self.covariate_columns, len(table))
             return table, site_of_table(X, site, self.site_column), frame
-        maps = check_maps(self, maps, reset=True)
+        checked: Any = check_maps(self, maps, reset=True)
         given = {"site": site, "covariates": covariates}
-        labels = labels_of(maps, self, given, needed={"covariates"})
+        labels = labels_of(checked, self, given, needed={"covariates"})
         frame = labels["covariates"]
-        empty = pd.DataFrame(index=range(len(maps)))
-        return maps, labels["site"], empty if frame is None else frame
+        empty = pd.DataFrame(index=range(len(checked)))
+        return checked, labels["site"], empty if frame is None else frame
 
-    def _table(self, X: Any, *, reset: bool) -> np.ndarray:
+    def _maps(self, X: Any) -> Any:
+        """Return X where it holds maps, None where it is a table."""
+        return None if is_table(X, self._riding_columns()) else as_maps(X, self)
+
+    def _table(self, X: Any, *, reset: bool) -> Any:
         features = without_columns(X, self._riding_columns())
         with naming_bad_values(features):
             return check_maps(self, features, reset=reset)

@@ -101,11 +101,12 @@ def choose_rank(
     choice : RankChoice
         See :class:`SiteProjector` for the reasons.
     """
+    everybody = np.ones(len(coordinates), dtype=bool)
+    whole = SiteShifts.of(sums, coordinates, everybody)
     halves = [
-        tuple(SiteShifts.of(sums, coordinates, side) for side in (half, ~half))
+        (SiteShifts.of(sums, coordinates, half), SiteShifts.of(sums, coordinates, ~half))
         for half in HALVES[len(coordinates)]
     ]
-    whole = SiteShifts.of(sums, coordinates, np.ones(len(coordinates), dtype=bool))
     n_people = sums.counts.sum(axis=0)
     cost = _cost(whole.n_known, n_dimensions, variance)
     shares, totals = _left_out(halves, whole, n_people)
@@ -117,23 +118,16 @@ def choose_rank(
         # all that could be tried was worth it. What few sites shift along their last direction says
         # little of how far others do, so the mean over all directions decides
         mean = _shift_along(halves, weights, _all_directions) / whole.n_known
-        n_leading += mean > cost[n_leading + 1] - cost[n_leading]
+        n_leading += int(mean > cost[n_leading + 1] - cost[n_leading])
     n_targets = target.shape[1]
     shortcut = _entanglement(target, codes) * n_dimensions > n_targets > 0 and bool(
         _shift_along(halves, weights, lambda shifts: shortcut_directions(shifts, target, codes))
         > _cost(n_targets, n_dimensions, variance)[-1]
     )
-    by_rank = pd.DataFrame(
-        {
-            "ratio": _ratio(shares[measured].sum(axis=0), totals[measured].sum()),
-            "chance": np.minimum(np.arange(len(gain)) / max(n_dimensions, 1), 1.0),
-            "gain": gain / variance,
-        },
-        index=pd.RangeIndex(len(gain), name="rank"),
-    )
-    tried = shares[:, min(n_leading, len(gain) - 1)]
+    by_rank = _rank_table(shares[measured], totals[measured], gain / variance, n_dimensions)
+    ratio = _ratio(shares[:, min(n_leading, len(gain) - 1)], totals)
     by_site = pd.DataFrame(
-        {"n_people": n_people, "squared_shift": totals, "ratio": _ratio(tried, totals)},
+        {"n_people": n_people, "squared_shift": totals, "ratio": ratio},
         index=pd.Index(sites, name="site"),
     )
     return RankChoice(n_leading, shortcut, by_rank, by_site)
@@ -163,7 +157,7 @@ def _left_out(
             totals[site] += first @ second
             # the directions of one half are free of the noise of the other: no bias
             for side in sides:
-                directions = leading_directions(side.without(site).independent_rows())[:most]
+                directions = leading_directions(side.without(int(site)).independent_rows())[:most]
                 held = np.cumsum((directions @ first) * (directions @ second)) / len(sides)
                 shares[site, 1 : len(held) + 1] += held
                 shares[site, len(held) + 1 :] += held[-1] if len(held) else 0.0
@@ -224,6 +218,21 @@ def _entanglement(target: np.ndarray, codes: np.ndarray) -> float:
     np.add.at(by_site, codes, target)
     within = total - np.sum(by_site**2 / counts[:, None])
     return float(1 - (within / degrees) / (total / (len(codes) - 1)))
+
+
+def _rank_table(
+    shares: np.ndarray, totals: np.ndarray, gain: np.ndarray, n_dimensions: int
+) -> pd.DataFrame:
+    """Return what each number of leading directions holds of the shifts of sites left out."""
+    rank = np.arange(len(gain))
+    return pd.DataFrame(
+        {
+            "ratio": _ratio(shares.sum(axis=0), totals.sum()),
+            "chance": np.minimum(rank / max(n_dimensions, 1), 1.0),
+            "gain": gain,
+        },
+        index=pd.Index(rank, name="rank"),
+    )
 
 
 def _ratio(share: np.ndarray, total: np.ndarray) -> np.ndarray:

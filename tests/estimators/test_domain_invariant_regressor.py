@@ -11,7 +11,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mresklearn import ContrastiveEncoder, DomainInvariantRegressor, load, save
+from mresklearn import ContrastiveEncoder, DomainInvariantRegressor, SiteProjector, load, save
 from mresklearn.exceptions import InertPenaltyWarning, SingleSiteWarning
 from mresklearn.maps import MapArray
 from mresklearn.training._invariance import ADVERSARIAL, CHOICES, probe
@@ -143,7 +143,10 @@ def test_projection_takes_the_site_directions_of_new_people_out(projection):
     codes = np.unique(new_site, return_inverse=True)[1]
     plain, projected = (
         DomainInvariantRegressor(
-            penalty=None, projection=where, encoder=encoder(loss="l1", mirror_average=False)
+            penalty=None,
+            projection=where,
+            projector=SiteProjector(rank="all"),
+            encoder=encoder(loss="l1"),
         ).fit(X, age, site=site)
         for where in (None, projection)
     )
