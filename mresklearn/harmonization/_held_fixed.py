@@ -46,7 +46,7 @@ def hold_fixed(y: Any, covariates: pd.DataFrame, n_rows: int, *, n_knots: int) -
     Parameters
     ----------
     y : array-like of shape (n,) or None
-        Numbers act in a curve; text, truth values, and codes are categories. Codes are whole numbers
+        Numbers act in a curve; text, truth values and codes are categories. Codes are whole numbers
         that take no more values than the curve has columns, each in five rows on average.
     covariates : DataFrame of n rows
         Numbers act in a straight line; text is categories.

@@ -17,13 +17,13 @@ from .._metadata import check_labels, number_of_rows
 from ..exceptions import SingleSiteWarning
 from ..maps import MapArray
 from ..maps._keep import split_kept, with_kept
-from ..maps._map_array import inside
 from ..maps._validation import check_maps
 from ._finite_numbers import naming_bad_values
-from ._grouped_sums import GroupedSums, deal_groups, sums_of_maps, sums_of_table
-from ._held_fixed import HeldFixed, hold_fixed
+from ._grouped_sums import deal_groups, sums_of_maps, sums_of_table
+from ._held_fixed import hold_fixed
 from ._map_rows import as_maps, labels_of
-from ._projection import ProjectOut, limits_of, project_table
+from ._map_survey import MapSurvey
+from ._projection import ProjectOut, project_table
 from ._riding_columns import covariates_of_table, is_table, site_of_table, without_columns
 from ._shift_directions import learn_directions
 from ._site_transformer import ONE_SITE
@@ -122,11 +122,11 @@ class SiteProjector(TransformerMixin, BaseEstimator):
 
     .. math:: x_i = \mu + f(y_i) + \gamma_{s_i} + \varepsilon_i,
 
-    f a cubic spline of age. With D the site columns, M the projection off everything else in
-    the model and :math:`W = D^\top M D`, the rows of :math:`W^{+1/2} D^\top M X` estimate all
+    f a cubic spline of age. With D the site columns, M the projection off everything else in the
+    model and :math:`W = D^\top M D`, the rows of :math:`W^{+1/2} D^\top M X` estimate all
     differences between sites with independent errors of equal size: small sites, and sites that age
-    nearly tells, count for less. Their right singular vectors V, the axes
-    of a redundancy analysis with covariables [1]_, are the directions, and
+    nearly tells, count for less. Their right singular vectors V, the axes of a redundancy analysis
+    with covariables [1]_, are the directions, and
 
     .. math:: x' = x - V V^\top (x - \bar x).
 
@@ -138,7 +138,7 @@ class SiteProjector(TransformerMixin, BaseEstimator):
 
     **Why not all directions.** Each direction costs the signal in it, and noise makes directions
     out of nothing: with 60 sites of 7 people and 100 features, removing all differences raised the
-    error at unseen sites by a quarter to a third where sites had no effect. So ``"auto"`` asks
+    error at unseen sites by a quarter or more where sites had no effect. So ``"auto"`` asks
     sites that were left out. With :math:`d_1, d_2` the shift of a site from the others, estimated
     in two halves of the people, and :math:`P_r` the projection on the r leading directions of the
     *other* sites in one half, the shift-transfer ratio is
@@ -191,7 +191,7 @@ class SiteProjector(TransformerMixin, BaseEstimator):
     Four sites that shift along one direction, and one that training never saw:
 
     >>> import numpy as np
-    >>> from mresklearn.harmonization._site_projector import SiteProjector
+    >>> from mresklearn.harmonization import SiteProjector
     >>> rng = np.random.default_rng(0)
     >>> site, age = np.repeat(list("abcde"), 40), rng.uniform(20, 80, 200)
     >>> shift = rng.normal(size=20)
@@ -268,7 +268,12 @@ class SiteProjector(TransformerMixin, BaseEstimator):
         n_sites = len(self.sites_)
         n_groups = groups_for(n_sites) if self.rank == "auto" else 1
         if isinstance(values, MapArray):
-            sums = self._sum_maps(values, codes, held, n_groups)
+            survey = MapSurvey.of(values, self.coverage)
+            self.mask_, self.limits_ = survey.mask, survey.limits
+            group = deal_groups(codes, (survey.sizes, held.order), n_groups)
+            sums = sums_of_maps(
+                values, survey.mask, survey.mean, codes, held.design, group, n_groups
+            )
         else:
             group = deal_groups(codes, (values.sum(axis=1), held.order), n_groups)
             sums = sums_of_table(values, codes, held.design, group, n_groups)
@@ -383,31 +388,3 @@ class SiteProjector(TransformerMixin, BaseEstimator):
                 stacklevel=4,
             )
         return codes
-
-    def _sum_maps(
-        self, maps: MapArray, codes: np.ndarray, held: HeldFixed, n_groups: int
-    ) -> GroupedSums:
-        """Learn mask, mean and range in a first reading, and sum over people in a second."""
-        shape = maps.shape[2:]
-        counts, totals = np.zeros(shape, np.int64), np.zeros((len(maps.channels), *shape))
-        sizes = np.zeros(len(maps))
-        low, high = np.full(len(totals), np.inf), np.full(len(totals), -np.inf)
-        for row, sample in enumerate(maps):
-            brain = inside(sample)
-            counts += brain
-            totals += sample
-            sizes[row] = sample.sum(dtype=np.float64)
-            np.minimum(low, sample[:, brain].min(axis=1, initial=np.inf), out=low)
-            np.maximum(high, sample[:, brain].max(axis=1, initial=-np.inf), out=high)
-        self.mask_ = counts >= max(self.coverage * len(maps), 1)
-        if not self.mask_.any():
-            raise ValueError(
-                f"No voxel lies in the brain of {self.coverage:.0%} of the {len(maps)} training "
-                "people. Lower coverage=, or check that the maps are registered to one template."
-            )
-        self.limits_ = np.array(
-            [limits_of(*each) for each in zip(maps.channels, low, high, strict=True)], np.float32
-        )
-        mean = (totals[:, self.mask_] / counts[self.mask_]).ravel()
-        group = deal_groups(codes, (sizes, held.order), n_groups)
-        return sums_of_maps(maps, self.mask_, mean, codes, held.design, group, n_groups)

@@ -18,8 +18,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mresklearn import LeaveOneSiteOut, load, save
 from mresklearn.exceptions import SingleSiteWarning
-from mresklearn.harmonization._anchor_regressor import AnchorRegressor
-from mresklearn.harmonization._site_projector import SiteProjector
+from mresklearn.harmonization import AnchorRegressor, SiteProjector
 
 
 def cohort(n=60, p=5, n_sites=4, seed=0):

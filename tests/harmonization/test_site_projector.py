@@ -2,7 +2,6 @@
 
 import pickle
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
@@ -16,12 +15,10 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from mresklearn import LeaveOneSiteOut, MapArray, MapMasker, MapScaler, load, save
+from mresklearn import LeaveOneSiteOut, load, save
 from mresklearn.confounds._age_spline import age_spline
 from mresklearn.exceptions import MissingMetadataError, SingleSiteWarning, UnanswerableWarning
-from mresklearn.harmonization._grouped_sums import deal_groups
-from mresklearn.harmonization._projection import ProjectOut
-from mresklearn.harmonization._site_projector import SiteProjector
+from mresklearn.harmonization import SiteProjector
 from mresklearn.utils.estimator_checks import parametrize_with_map_checks
 
 
@@ -127,158 +124,6 @@ def test_covariates_are_held_fixed_from_columns_and_from_the_keyword():
         assert fitted.n_features_in_ == 40
     with pytest.raises(MissingMetadataError, match="'sex'"):
         SiteProjector(covariate_columns=["sex"]).fit(X, age, site=site)
-
-
-# --- the choice of rank ------------------------------------------------------------------------
-
-
-def transfer_by_hand(X, age, site, scale):
-    """Ratio of each rank by explicit least squares in the halves of four groups."""
-    code, design = codes(site), age_spline(age)
-    n_sites = code.max() + 1
-    group = deal_groups(code, (X.sum(axis=1), age), 4)
-    share, total = np.zeros(n_sites - 1), 0.0
-
-    def centres(rows, left_out=None):
-        """Shifts in some people, or their independent rows without one site."""
-        kept = [k for k in range(n_sites) if k != left_out]
-        sites = np.eye(n_sites)[code[rows]]
-        fixed = design[rows]
-        if left_out is not None:
-            fixed = np.column_stack([fixed, sites[:, left_out]])
-        basis = np.linalg.svd(fixed, full_matrices=False)
-        basis = basis[0][:, basis[1] > 1e-9 * basis[1][0]]
-        rest = sites[:, kept] - basis @ basis.T @ sites[:, kept]
-        if left_out is None:
-            return np.linalg.pinv(rest, rcond=1e-9) @ (X[rows] / scale)
-        left, size, _ = np.linalg.svd(rest, full_matrices=False)
-        rows_of_all = left[:, size > 1e-8].T @ (X[rows] / scale)
-        return np.linalg.svd(rows_of_all, full_matrices=False)[2]
-
-    for pair in ([0, 1], [0, 2], [0, 3]):
-        sides = [np.isin(group, pair), ~np.isin(group, pair)]
-        shifts = [centres(rows) for rows in sides]
-        for k in range(n_sites):
-            others = np.delete(np.arange(n_sites), k)
-            first, second = (s[k] - s[others].mean(axis=0) for s in shifts)
-            total += first @ second
-            for rows in sides:
-                directions = centres(rows, k)
-                share[1:] += np.cumsum((directions @ first) * (directions @ second)) / 2
-    return share, total
-
-
-def test_ratio_and_gain_are_those_of_brute_force():
-    X, age, site = cohort(age_step=4.0, per_site=30)
-    fitted = SiteProjector().fit(X, age, site=site)
-    share, total = transfer_by_hand(X, age, site, fitted.scale_)
-    table = fitted.shift_transfer_
-    np.testing.assert_allclose(table.ratio, share / total, atol=1e-9)
-    rank = np.arange(5)
-    np.testing.assert_allclose(table.chance, rank / 40)
-    cost = 1.5 * rank / (1 - rank / 40)
-    np.testing.assert_allclose(40 * table.gain, share / (3 * 6) - cost, atol=1e-8)
-    assert fitted.site_transfer_.squared_shift.sum() == pytest.approx(total / 3)
-
-
-@settings(deadline=None, max_examples=30)
-@given(
-    counts=st.lists(st.integers(1, 13), min_size=1, max_size=6),
-    n_groups=st.sampled_from([1, 2, 4]),
-    seed=st.integers(0, 100),
-)
-def test_groups_share_each_site_evenly_and_whatever_the_order_of_rows(counts, n_groups, seed):
-    rng = np.random.default_rng(seed)
-    code = np.repeat(np.arange(len(counts)), counts)
-    age, size = rng.integers(20, 25, len(code)), rng.normal(size=len(code))
-    group = deal_groups(code, (size, age), n_groups)
-    order = rng.permutation(len(code))
-    np.testing.assert_array_equal(
-        deal_groups(code[order], (size[order], age[order]), n_groups), group[order]
-    )
-    for site in range(len(counts)):
-        assert np.ptp(np.bincount(group[code == site], minlength=n_groups)) <= 1
-
-
-@pytest.mark.parametrize("n_sites", [6, 12])
-@pytest.mark.parametrize("seed", range(3))
-def test_shared_directions_are_found_and_all_of_them(n_sites, seed):
-    X, age, site = cohort(n_sites=n_sites, per_site=240 // n_sites, seed=seed)
-    fitted = SiteProjector().fit(X, age, site=site)
-    assert fitted.n_leading_ == 2
-    assert fitted.shift_transfer_.ratio[2] > 0.9
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_no_shift_removes_nothing(seed):
-    X, age, site = cohort("none", age_step=8.0, seed=seed)
-    fitted = SiteProjector().fit(X, age, site=site)
-    assert fitted.rank_ == 0
-    np.testing.assert_array_equal(fitted.transform(X), X)
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_where_nothing_transfers_the_shortcut_alone_goes(seed):
-    X, age, site = cohort("own", n_sites=12, per_site=30, age_step=3.0, p=120, seed=seed)
-    fitted = SiteProjector().fit(X, age, site=site)
-    assert fitted.shift_transfer_.ratio.iloc[-1] < 0.2
-    assert fitted.rank_ - fitted.n_leading_ == 1
-    shift = pd.DataFrame((fitted.transform(X)) / fitted.scale_)
-    means = shift.groupby(site).mean() - shift.mean()
-    # residual shifts at equal age no longer follow the age of the site
-    design = np.column_stack([np.eye(12)[codes(site)], age_spline(age)[:, 1:]])
-    left = np.linalg.lstsq(design, shift.to_numpy(), rcond=None)[0][:12]
-    ages = pd.Series(age).groupby(site).mean()
-    np.testing.assert_allclose((ages - ages.mean()) @ (left - left.mean(axis=0)), 0, atol=1e-7)
-    assert means.abs().to_numpy().max() > 0.1
-
-
-def test_sites_of_one_age_distribution_have_no_shortcut():
-    X, age, site = cohort("own", n_sites=12, per_site=30, p=120)
-    fitted = SiteProjector().fit(X, age, site=site)
-    assert fitted.rank_ == fitted.n_leading_
-
-
-def test_sixty_small_sites_do_not_cost_the_features():
-    X, age, site = cohort("none", n_sites=60, per_site=7, p=80)
-    assert SiteProjector().fit(X, age, site=site).rank_ == 0
-    X, age, site = cohort("shared", n_sites=60, per_site=7, p=80)
-    fitted = SiteProjector().fit(X, age, site=site)
-    assert fitted.rank_ == 2
-    assert fitted.site_transfer_.squared_shift.notna().all()
-
-
-def test_two_sites_have_one_direction_which_goes_if_they_differ():
-    X, age, site = cohort("shared", n_sites=2, per_site=60)
-    fitted = SiteProjector().fit(X, age, site=site)
-    assert fitted.rank_ == 1
-    assert list(fitted.shift_transfer_.index) == [0]
-    X, age, site = cohort("none", n_sites=2, per_site=60)
-    assert SiteProjector().fit(X, age, site=site).rank_ == 0
-
-
-def test_small_sites_are_not_left_out_but_count():
-    X, age, site = cohort(n_sites=8)
-    rows = np.r_[0:241, 280:283]  # of the last two, one person and three
-    fitted = SiteProjector().fit(X[rows], age[rows], site=site[rows])
-    assert fitted.site_transfer_.squared_shift.isna().tolist() == [False] * 6 + [True] * 2
-    assert fitted.n_leading_ == 2
-    with pytest.warns(UnanswerableWarning):
-        everybody_alone = SiteProjector().fit(X[:9], age[:9], site=np.arange(9))
-    assert everybody_alone.rank_ == 0
-
-
-def test_an_integer_is_at_most_all_and_leaves_something():
-    X, age, site = cohort(n_sites=4)
-    assert SiteProjector(rank=0).fit(X, age, site=site).rank_ == 0
-    assert SiteProjector(rank=2).fit(X, age, site=site).rank_ == 2
-    assert SiteProjector(rank=9).fit(X, age, site=site).rank_ == 3
-    for rank in ("all", 2):
-        with pytest.raises(ValueError, match=r"all that 2 feature\(s\) have"):
-            SiteProjector(rank=rank).fit(X[:, :2], age, site=site)
-    for columns in (1, 2, 3):
-        few = SiteProjector().fit(X[:, :columns], age, site=site)
-        assert few.rank_ < columns
 
 
 # --- invariances -------------------------------------------------------------------------------
@@ -508,122 +353,6 @@ def test_a_frame_gives_site_by_column_and_names_by_name():
     assert list(asked.index) == list(frame.index)
 
 
-# --- maps --------------------------------------------------------------------------------------
-
-
-def maps_of(channels=2, n_sites=4, per_site=15, seed=0):
-    """Maps in a ragged brain, with a shift of each site along one shared pattern."""
-    rng = np.random.default_rng(seed)
-    n = n_sites * per_site
-    code = np.repeat(np.arange(n_sites), per_site)
-    age = rng.uniform(20, 80, n)
-    values = 3 + 0.3 * rng.normal(size=(n, channels, 6, 6, 6))
-    values += 0.01 * (age - 50)[:, None, None, None, None]
-    values += (rng.normal(size=n_sites)[code])[:, None, None, None, None] * (
-        0.4 * rng.normal(size=(channels, 6, 6, 6))
-    )
-    mask = np.zeros((n, 1, 6, 6, 6), bool)
-    mask[:, :, 1:5, 1:5, 1:5] = rng.random((n, 1, 4, 4, 4)) < 0.9
-    mask[:, :, 2:4, 2:4, 2:4] = True
-    return (values * mask).astype(np.float32), age, np.array(list("abcd"))[code], mask[:, 0]
-
-
-def test_maps_are_projected_as_their_table_of_voxels():
-    maps, age, site, mask = maps_of()
-    fitted = SiteProjector().fit(maps, age, site=site)
-    assert fitted.rank_ >= 1
-    projected = fitted.transform(maps)
-    assert isinstance(projected, MapArray)
-    masker = MapMasker().fit(maps)
-    np.testing.assert_array_equal(fitted.mask_, masker.mask_)
-    table = masker.transform(maps)
-    by_table = SiteProjector().fit(table, age, site=site)
-    assert by_table.rank_ == fitted.rank_
-    np.testing.assert_allclose(fitted.scale_, by_table.scale_, rtol=1e-4)
-    out = np.asarray(projected)
-    voxels = out[:, :, fitted.mask_].reshape(len(out), -1)
-    present = np.tile(mask[:, fitted.mask_], 2)
-    np.testing.assert_allclose(
-        voxels[present], by_table.transform(table)[present], rtol=1e-3, atol=1e-4
-    )
-    np.testing.assert_array_equal(voxels[~present], 0)
-    outside = ~fitted.mask_
-    np.testing.assert_array_equal(out[:, :, outside], maps[:, :, outside])
-
-
-def test_nobody_gains_or_loses_a_voxel_and_moduli_stay_positive():
-    maps, age, site, mask = maps_of()
-    maps *= np.where(site == "d", 0.05, 1.0)[:, None, None, None, None].astype(np.float32)
-    arrays = MapArray.from_array(maps, channels=["stiffness", "other"])
-    fitted = SiteProjector(rank="all").fit(arrays, age, site=site)
-    out = np.asarray(fitted.transform(arrays))
-    np.testing.assert_array_equal(np.any(out != 0, axis=1), mask)
-    assert (out[:, 0][mask] > 0).all()
-    # a standardised map may be negative, but never exactly zero inside
-    scaled = np.asarray(MapScaler().fit_transform(arrays))
-    flat = SiteProjector(rank="all").fit(scaled, age, site=site).transform(scaled)
-    np.testing.assert_array_equal(np.any(np.asarray(flat) != 0, axis=1), np.any(scaled != 0, 1))
-    assert (np.asarray(flat) < 0).any()
-
-
-def test_a_voxel_that_is_projected_to_zero_stays_in_the_brain():
-    sample = np.zeros((1, 2, 2, 2), np.float32)
-    sample[0, 0, 0] = 2.0, -3.0
-    mask = sample[0] != 0
-    ones, free = np.ones(2, np.float32), np.array([[-np.inf, np.inf]], np.float32)
-    step = ProjectOut(mask, 0 * ones, ones, np.array([[1, 0]], np.float32), free)
-    out = step(sample)
-    np.testing.assert_array_equal(out != 0, sample != 0)
-    np.testing.assert_allclose(out[0, 0, 0], [0, -3], atol=1e-30)
-
-
-def test_maps_keep_their_people_and_metadata_and_read_nothing_in_transform():
-    maps, age, site, _ = maps_of()
-    people = pd.DataFrame({"site": site, "age": age}, index=[f"sub-{k}" for k in range(60)])
-    riding = MapArray.from_array(maps, metadata=people, participants=people.index)
-    fitted = SiteProjector().fit(riding, age)
-    np.testing.assert_array_equal(
-        fitted.directions_, SiteProjector().fit(maps, age, site=site).directions_
-    )
-    maps[0] = np.nan  # whatever is read from now on would fail
-    projected = fitted.transform(riding)
-    assert list(projected.participants) == list(people.index)
-    assert list(projected.metadata.columns) == ["site", "age"]
-    with pytest.raises(ValueError, match="row 0"):
-        np.asarray(projected)
-    assert np.isfinite(np.asarray(projected[1:])).all()
-    step = pickle.loads(pickle.dumps(projected[3:5]))
-    np.testing.assert_array_equal(np.asarray(step), np.asarray(projected[3:5]))
-
-
-def test_maps_from_files_and_covariates_from_their_metadata(tmp_path):
-    maps, age, site, _ = maps_of(channels=1)
-    sex = np.tile(["F", "M"], 30)
-    paths = []
-    for row, sample in enumerate(maps):
-        paths.append(str(tmp_path / f"{row}.nii.gz"))
-        nib.Nifti1Image(sample[0], np.diag([4.0, 4, 4, 1])).to_filename(paths[-1])
-    frame = pd.DataFrame({"stiffness": paths, "site": site, "sex": sex})
-    settings = {"rank": "all", "covariate_columns": ["sex"]}
-    by_file = SiteProjector(**settings).fit(frame, age)
-    metadata = frame[["site", "sex"]]
-    arrays = MapArray.from_array(maps, channels=["stiffness"], metadata=metadata)
-    by_array = SiteProjector(**settings).fit(arrays, age)
-    np.testing.assert_allclose(by_file.directions_, by_array.directions_, atol=1e-5)
-    np.testing.assert_allclose(
-        np.asarray(by_file.transform(frame)), np.asarray(by_array.transform(arrays)), atol=1e-4
-    )
-    with pytest.raises(MissingMetadataError, match="sex"):
-        SiteProjector(**settings).fit(maps, age, site=site)
-
-
-def test_no_common_voxel_says_so():
-    maps = np.zeros((4, 1, 4, 4, 4), np.float32)
-    maps[np.arange(4), 0, np.arange(4)] = 1.0
-    with pytest.raises(ValueError, match="No voxel lies in the brain of 80%"):
-        SiteProjector().fit(maps, site=list("aabb"))
-
-
 # --- in scikit-learn ---------------------------------------------------------------------------
 
 
@@ -674,12 +403,9 @@ def test_leave_one_out_errors_of_projected_training_rows_are_too_small():
     assert search.best_params_["ridge__alpha"] >= 1.0
 
 
-@pytest.mark.parametrize("kind", ["table", "maps", "frame"])
+@pytest.mark.parametrize("kind", ["table", "frame"])
 def test_saved_and_pickled_it_is_the_same(kind, tmp_path):
-    if kind == "maps":
-        X, age, site, _ = maps_of()
-    else:
-        X, age, site = cohort()
+    X, age, site = cohort()
     if kind == "frame":
         X = pd.DataFrame(X).add_prefix("roi")
     fitted = SiteProjector().fit(X, age, site=site)
