@@ -17,6 +17,8 @@ END = "<!-- end of results -->"
 TITLES = {
     "losses_oasis1": "`oasis1_t1_4mm`: T1 of healthy people, {n_scans} scans, the same "
     "{n_folds} folds of whole persons and 30 epochs for all (`benchmarks/compare_losses.py`)",
+    "losses_simulated_stiffness": "Simulated stiffness at 8 mm, {n_scans} people of 14 to 90 "
+    "years, {n_folds} folds (`benchmarks/compare_losses.py`)",
     "brain_age_mre134": "`mre134`: stiffness and damping ratio, {n_scans} people of 18 to 35 "
     "years, each of {n_folds} studies held out in turn",
 }
@@ -84,6 +86,22 @@ def speed() -> list[str]:
             f"A 5-fold grid search over {memory['cohort_mb']:.0f} MB of maps peaks at "
             f"{memory['ratio']:.2f} times the memory of one training step "
             "(`benchmarks/grid_search_memory.py`)."
+        )
+    if (report := stored("confound_report_speed")) is not None:
+        lines.append(
+            "A confound report on 300 people with 20,000 features and 1,000 permutations takes "
+            f"{report['seconds']:.0f} s (`benchmarks/confound_report_speed.py`)."
+        )
+    if (combat := stored("combat_speed")) is not None:
+        times = [
+            row["times_ours"]
+            for row in combat["shapes"]
+            if row["library"] in ("neuroHarmonize", "neuroCombat") and row.get("times_ours")
+        ]
+        lines.append(
+            f"Fitting and applying `ComBat` takes {min(times):.0f} to {max(times):.0f} times less "
+            "CPU than neuroHarmonize and neuroCombat from 10,000 features on "
+            "(`benchmarks/combat_speed.py`)."
         )
     return [*(f"- {line}" for line in lines), ""]
 
