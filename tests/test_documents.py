@@ -30,6 +30,14 @@ def test_the_results_of_the_readme_are_the_stored_ones():
     assert run.returncode == 0, run.stderr
 
 
+def test_the_tables_of_the_guide_to_harmonisation_are_the_stored_ones():
+    script = ROOT / "benchmarks" / "update_harmonisation_docs.py"
+    run = subprocess.run(
+        [sys.executable, script, "--check"], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
 def test_the_demo_writes_its_table_and_picture(tmp_path, monkeypatch, capsys):
     arguments = ["--people", "24", "--sites", "3", "--epochs", "1", "--output", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["demo.py", *arguments])
@@ -46,7 +54,10 @@ def test_the_demo_writes_its_table_and_picture(tmp_path, monkeypatch, capsys):
     assert len(pd.read_csv(tmp_path / "predictions.tsv", sep="\t")) == 24
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/architecture.md", "CHANGELOG.md"])
+PAGES = ["README.md", "CHANGELOG.md", *sorted(f"docs/{p.name}" for p in ROOT.glob("docs/*.md"))]
+
+
+@pytest.mark.parametrize("name", PAGES)
 def test_relative_links_lead_somewhere(name):
     document = ROOT / name
     for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text()):

@@ -55,9 +55,9 @@ class ComBat(CombatEstimates):
         Whether y is held fixed. ``"ignore"``: what y shares with site is removed with it.
         ``"training"``: fixed in `fit`, never needed in `transform`. ``"shrunk"``: the same, as far
         as the features tell of y beyond chance: without signal as ``"ignore"``, with strong signal
-        as ``"training"``. ``"auto"``: ``"training"`` for numbers of more than ten values, such as
-        age, ``"ignore"`` for classes. ``"full"`` allows a covariate that equals y, whose true value
-        new people then need: a leak, for comparison only. See Notes.
+        as ``"training"``. ``"auto"``: ``"shrunk"``, or ``"training"`` where y acts in a curve or
+        another engine fits; without y, or with several, ``"ignore"``. ``"full"`` allows a covariate
+        that equals y, whose true value new people then need: a leak, for comparison only. See Notes.
     engine : {"native", "neuroharmonize"}, default="native"
         Own closed form, or the package neuroHarmonize (``pip install mresklearn[neuroharmonize]``)
         around which the same rows, sites and guards are handled. It knows one stopping rule, and no
@@ -132,9 +132,9 @@ class ComBat(CombatEstimates):
 
     Notes
     -----
-    Where age differs by site, leaving it out removes the age effect with the site effect; where
-    classes differ by site and the features say nothing of them, holding them fixed lets chance
-    coefficients carry the site into the features. ``docs/harmonisation.md`` has both prices as
+    Where y differs by site, leaving it out removes its effect with the site effect; where the
+    features say nothing of it, holding it fixed lets chance coefficients carry the site into the
+    features. ``"shrunk"`` pays neither price; ``docs/harmonisation.md`` has all three as
     measured.
 
     References
@@ -256,8 +256,8 @@ class ComBat(CombatEstimates):
         ----------
         moments : SiteMoments
             Sum over all parts of the study. Covariates are those it names; one named ``"target"``
-            is held fixed in training and not needed in `transform`. `covariate_columns`, `target`
-            and `smooth` have no say.
+            is held fixed as `target` says and not needed in `transform`. `covariate_columns` and
+            `smooth` have no say.
 
         Returns
         -------

@@ -12,6 +12,9 @@ from ._warn_user import warn_user
 
 __all__ = ["check_design", "check_new_sites"]
 
+TARGET_IS_SITE = (
+    " With target='ignore' y is not held fixed, and what it shares with site is removed."
+)
 RANK_TOLERANCE = 1e-10
 HIGHEST_SHARE = 0.9
 HIGHEST_CONDITION = 10.0
@@ -48,7 +51,7 @@ def check_design(
         raise ValueError(
             f"Covariate(s) {fixed} do not vary within any site, so their effect cannot be told "
             "from that of site. Remove them from the covariates, or leave out the sites that they "
-            "separate."
+            "separate." + (TARGET_IS_SITE if any(n.startswith("target") for n in fixed) else "")
         )
     _check_independent(within, np.array(names))
     _warn_of_confounding(between, total, names)

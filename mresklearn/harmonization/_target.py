@@ -48,8 +48,6 @@ def target_frame(y: Any, mode: str, index: pd.Index) -> pd.DataFrame:
         raise ValueError(f"y has {len(values)} entries, but X has {len(index)} rows.")
     distinct = len(pd.unique(values))
     numbers = values.dtype.kind in "fiu" and distinct > MOST_CLASSES
-    if mode == "auto" and not numbers:
-        return nothing
     classes = not numbers and not _has_fractions(values) and 2 * distinct <= len(values)
     # three classes coded 0, 1, 2 lie on no line
     coded = pd.Categorical(values) if classes and distinct > 2 else values
@@ -64,6 +62,8 @@ def way_to_hold(mode: str, smooth: Sequence[str], engine: str) -> str:
     ValueError
         If `mode` is ``"shrunk"`` where a curve or another engine would have to be shrunken.
     """
+    if mode == "auto":
+        return "training" if "target" in smooth or engine != "native" else "shrunk"
     if mode != "shrunk":
         return "training"
     if "target" in smooth:

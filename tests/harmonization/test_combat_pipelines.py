@@ -154,7 +154,7 @@ def test_in_front_of_a_classifier():
     patient = np.where(AGE + PEOPLE["sex"] * 10 > 55, "AD", "HC")
     model = make_pipeline(ComBat(covariate_columns=["sex"]), LogisticRegression())
     assert cross_val_score(model, WORDS, patient, cv=CV).mean() > 0.5
-    assert model.fit(WORDS, patient)[0].target_ == "ignore"
+    assert model.fit(WORDS, patient)[0].target_ == "shrunk"
 
 
 def test_names_reach_the_next_step():

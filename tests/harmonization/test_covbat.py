@@ -137,7 +137,7 @@ def test_the_mean_of_all_and_the_age_effect_stay():
 def test_the_target_is_needed_in_training_only():
     X, site, age = study()
     fitted = CovBat().fit(X, age, site=site)
-    assert fitted.target_ == "training"
+    assert fitted.target_ == "shrunk"
     assert fitted.combat_.covariate_names_.tolist() == ["target"]
     # the very same rows, whatever their age: transform has no way to ask for it
     np.testing.assert_array_equal(

@@ -125,7 +125,7 @@ def test_every_variant_fits_to_moments(parameters):
 def test_a_covariate_named_target_is_held_fixed_in_training_alone():
     moments = SiteMoments.from_rows(X, SITE, COVARIATES.rename(columns={"age": "target"}))
     model = ComBat().fit_moments(moments)
-    assert model.target_ == "training"
+    assert model.target_ == "shrunk"
     expected = ComBat(covariate_columns=["sex"]).fit(
         X.assign(site=SITE, sex=COVARIATES["sex"]), COVARIATES["age"]
     )
