@@ -57,7 +57,7 @@ class ComBat(CombatEstimates):
         as the features tell of y beyond chance: without signal as ``"ignore"``, with strong signal
         as ``"training"``. ``"auto"``: ``"shrunk"``, or ``"training"`` where y acts in a curve or
         another engine fits; without y, or with several, ``"ignore"``. ``"full"`` allows a covariate
-        that equals y, whose true value new people then need: a leak, for comparison only. See Notes.
+        that equals y, whose value new people then need: a leak, for comparison only. See Notes.
     engine : {"native", "neuroharmonize"}, default="native"
         Own closed form, or the package neuroHarmonize (``pip install mresklearn[neuroharmonize]``)
         around which the same rows, sites and guards are handled. It knows one stopping rule, and no
