@@ -19,6 +19,8 @@ TITLES = {
     "{n_folds} folds of whole persons and 30 epochs for all (`benchmarks/compare_losses.py`)",
     "losses_simulated_stiffness": "Simulated stiffness at 8 mm, {n_scans} people of 14 to 90 "
     "years, {n_folds} folds (`benchmarks/compare_losses.py`)",
+    "losses_simulated_stiffness_damping_ratio": "The same people, stiffness and damping ratio "
+    "together",
     "brain_age_mre134": "`mre134`: stiffness and damping ratio, {n_scans} people of 18 to 35 "
     "years, each of {n_folds} studies held out in turn",
 }
