@@ -48,10 +48,11 @@ def check_design(
     nothing = np.diag(within) <= RANK_TOLERANCE * np.diag(total)
     fixed = [name for name, none_left in zip(names, nothing, strict=True) if none_left]
     if fixed:
+        hint = TARGET_IS_SITE if any(name.split("=")[0] == "target" for name in fixed) else ""
         raise ValueError(
             f"Covariate(s) {fixed} do not vary within any site, so their effect cannot be told "
             "from that of site. Remove them from the covariates, or leave out the sites that they "
-            "separate." + (TARGET_IS_SITE if any(n.startswith("target") for n in fixed) else "")
+            f"separate.{hint}"
         )
     _check_independent(within, np.array(names))
     _warn_of_confounding(between, total, names)
