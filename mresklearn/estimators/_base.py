@@ -30,18 +30,20 @@ from ..nn.views import (
 )
 from ..training._batches import BALANCES
 from ..training._callbacks import ProgressBar, StopEarly
+from ..training._comparable import PEOPLE, comparable_weights
 from ..training._dataset import PeopleDataset
 from ..training._device import resolve_device, warn_of_device
 from ..training._history import plain_history
 from ..training._invariance import ADVERSARIAL, CHOICES, InvarianceTerm
-from ..training._net import TrainingNet
+from ..training._mixing import SiteMixing
+from ..training._net import TrainingNet, first_domain
 from ..training._precision import PRECISIONS
 from ..training._randomness import StreamState, private_stream
 from ..training._saved import network_state, restore_network
 from ..training._schedule import SCHEDULES
 from ..training._transplant import transplant
 from ._inputs import check_age, resolve_site
-from ._penalty_report import warn_of_inert_penalty
+from ._penalty_report import warn_of_inert_penalty, warn_of_one_site
 from ._unfinished import checkpoint_of
 from ._weights import find_network
 
@@ -70,7 +72,9 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         "penalty": [StrOptions(set(CHOICES)), callable, None],
         "penalty_weight": [Interval(Real, 0, None, closed="left")],
         "penalty_warm_up": [Interval(Real, 0, 1, closed="both")],
+        "penalty_people": [StrOptions(set(PEOPLE))],
         "age_bandwidth": [Interval(Real, 0, None, closed="neither")],
+        "site_mixup": [Interval(Real, 0, None, closed="left")],
         "lr": [Interval(Real, 0, None, closed="neither")],
         "lr_schedule": [StrOptions(set(SCHEDULES)), callable],
         "weight_decay": [Interval(Real, 0, None, closed="left")],
@@ -115,7 +119,9 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         X = check_maps(self, X, reset=not resume)
         y = check_age(y, X)
         codes, self.sites_ = resolve_site(site, X)
-        people = PeopleDataset(X, y, codes.astype(np.int64))
+        codes = codes.astype(np.int64)
+        weight = comparable_weights(self.penalty_people, first_domain(codes), y, self.age_bandwidth)
+        people = PeopleDataset(X, y, codes, weight=weight)
         if not resume:
             self.device_ = resolve_device(self.device, self.distributed)
             self._seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -134,8 +140,16 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         self.history_ = plain_history(self.net_.history)
         self.n_epochs_ = len(self.history_)
         self._warn_of_unpaired(epochs * len(people))
-        if self.penalty is not None and self.penalty_weight:
-            warn_of_inert_penalty(self.penalty, self.history_, len(self.sites_))
+        against_site = self._against_site()
+        if against_site and len(self.sites_) == 1:
+            warn_of_one_site(against_site)
+        elif "penalty" in against_site:
+            warn_of_inert_penalty(self.penalty, self.history_)
+
+    def _against_site(self) -> dict[str, Any]:
+        """Return the settings that compare sites, where they are switched on."""
+        names = ["cross_site", "site_mixup"] + ["penalty"] * bool(self.penalty_weight)
+        return {name: getattr(self, name) for name in names if getattr(self, name)}
 
     def _warn_of_unpaired(self, n_seen: int) -> None:
         n_unpaired = sum(epoch.get("unpaired", 0) for epoch in self.history_)
@@ -202,6 +216,16 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         weight = self.penalty_weight * self._objective().gradient_scale
         return InvarianceTerm(self.penalty, weight, self.penalty_warm_up, self.age_bandwidth)
 
+    def _mixing(self) -> SiteMixing | None:
+        if not self.site_mixup:
+            return None
+        if self.distributed:
+            raise ValueError(
+                f"site_mixup={self.site_mixup} mixes people of a batch, which several processes "
+                "share. Use site_mixup=0, or distributed=False."
+            )
+        return SiteMixing(self.site_mixup, self.age_bandwidth)
+
     def _new_net(self, module: dict[str, Any]) -> TrainingNet:
         callbacks = [("stop_early", StopEarly(self.patience))] if self.early_stopping else []
         if self.verbose:
@@ -213,6 +237,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             views=self._views(),
             objective=self._objective(),
             invariance=self._invariance(),
+            mixing=self._mixing(),
             optimizer=torch.optim.AdamW,
             optimizer__weight_decay=self.weight_decay,
             lr=self.lr,

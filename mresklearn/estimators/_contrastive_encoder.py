@@ -93,7 +93,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         carries age. Useful for T1, whose unit is arbitrary.
     penalty : str, callable or None, default=None
         What is held against an embedding that tells the site, beside the loss: "mmd", "hsic",
-        "coral", "conditional_mmd", "conditional_mean", "circe" or "fair_kl", see
+        "coral", "conditional_mmd", "conditional_mean", "circe", "fair_kl" or "residual_mean", see
         :func:`mresklearn.nn.invariance_penalty`; "adversarial", "conditional_adversarial" (its
         adversary knows the age) or "confusion", see :mod:`mresklearn.nn.adversary`; or a function
         of unit embeddings (n, d), site codes (n,) and ages (n,). Where ages differ by site, the
@@ -103,8 +103,20 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         losses, as their gradient is, so that one range from 0.1 to 10 serves all losses.
     penalty_warm_up : float, default=0.1
         Share of the epochs over which that factor rises from zero.
+    penalty_people : {"all", "overlap", "reweighted"}, default="all"
+        Who is compared by the penalty: everybody; people with others of their age at other sites,
+        within `age_bandwidth`; or everybody, each site weighted to the ages of all sites together.
+        The last is for penalties that do not hold age fixed; conditional ones ignore it.
     age_bandwidth : float, default=5.0
-        SD of the window in which ages count as similar, in years, for conditional penalties.
+        SD of the window in which ages count as similar, in years, for conditional penalties,
+        `penalty_people` and `site_mixup`.
+    cross_site : float, default=0
+        Share of a contrastive loss that attracts only people of other sites and repels only people
+        of the same site, so that telling sites apart does not pay; 0 to 1. An anchor without
+        somebody of its age at another site contributes nothing to that share.
+    site_mixup : float, default=0
+        Where above 0, each person is mixed with one of similar age from another site, with shares
+        from a Beta distribution with both parameters of this value (Yao et al. 2022 use 2).
     lr : float, default=1e-3
         Learning rate of Adam; its peak under a schedule.
     lr_schedule : {"one_cycle", "cosine", "step", "constant"} or callable, default="one_cycle"
@@ -115,8 +127,9 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     batch_size : int, default=32
         Most people in a batch; batches of an epoch differ in size by at most one.
     balance : {"site", "age", "site_and_age"} or None, default=None
-        What every batch holds equally: sites, five bins of age, or both. People of small strata
-        then come up more often than others.
+        What every batch holds equally: sites, five bins of age, or both, with so few bins that
+        every site can have two people in each. People of small strata then come up more often
+        than others.
     accumulate : int, default=1
         Batches whose gradients are averaged before a step. People are compared within their batch
         only.
@@ -189,8 +202,8 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     Notes
     -----
     `site` and `groups` are requested by this class, so that ``Pipeline`` and ``GridSearchCV``
-    route them with metadata routing enabled. Site reaches every batch with its row; ``balance``
-    and ``penalty`` look at it, the losses do not.
+    route them with metadata routing enabled. Site reaches every batch with its row; ``balance``,
+    ``penalty``, ``cross_site`` and ``site_mixup`` look at it.
 
     On a GPU the cohort lives on the device where half of the free memory holds it; otherwise
     batches are read ahead into pinned memory. Convolutions run channels last.
@@ -201,7 +214,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     multi-site brain age prediction, ISBI. Dufumier et al. (2021), Contrastive learning with
     continuous proxy meta-data for 3D MRI classification, MICCAI. Peng, Gong, Beckmann, Vedaldi,
     Smith (2021), Accurate brain age prediction with lightweight deep neural networks, Medical
-    Image Analysis.
+    Image Analysis. Yao et al. (2022), C-Mixup: improving generalization in regression, NeurIPS.
 
     Examples
     --------
@@ -229,6 +242,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         "selection": [StrOptions(set(SELECTIONS))],
         "output": [StrOptions({"projection", "encoder"})],
         "mirror_average": ["boolean"],
+        "cross_site": [Interval(Real, 0, 1, closed="both")],
     }
 
     def __init__(
@@ -257,7 +271,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         penalty: Any = None,
         penalty_weight: float = 1.0,
         penalty_warm_up: float = 0.1,
+        penalty_people: str = "all",
         age_bandwidth: float = 5.0,
+        cross_site: float = 0.0,
+        site_mixup: float = 0.0,
         lr: float = 1e-3,
         lr_schedule: Any = "one_cycle",
         weight_decay: float = 0.1,
@@ -301,7 +318,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         self.penalty = penalty
         self.penalty_weight = penalty_weight
         self.penalty_warm_up = penalty_warm_up
+        self.penalty_people = penalty_people
         self.age_bandwidth = age_bandwidth
+        self.cross_site = cross_site
+        self.site_mixup = site_mixup
         self.lr = lr
         self.lr_schedule = lr_schedule
         self.weight_decay = weight_decay
@@ -426,6 +446,11 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
 
     def _objective(self) -> Objective:
         if _is_supervised(self):
+            if self.cross_site:
+                raise ValueError(
+                    f"cross_site={self.cross_site} is a share of a contrastive loss, and loss="
+                    f"{self.loss!r} compares no people. Use cross_site=0, or site_mixup."
+                )
             return SupervisedObjective(**self._target)
         return ContrastiveObjective(
             method=self.loss,
@@ -436,6 +461,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             bin_width=self.bin_width,
             n_neighbours=self.n_neighbours,
             selection=self.selection,
+            cross_site=self.cross_site,
         )
 
     @property

@@ -7,13 +7,24 @@ from typing import Any
 
 from ..exceptions import InertPenaltyWarning, SingleSiteWarning
 
-__all__ = ["warn_of_inert_penalty"]
+__all__ = ["warn_of_inert_penalty", "warn_of_one_site"]
 
 SMALLEST_SHARE = 0.01
 SURE = 0.05
 
 
-def warn_of_inert_penalty(penalty: Any, history: list[dict[str, Any]], n_sites: int) -> None:
+def warn_of_one_site(settings: dict[str, Any]) -> None:
+    """Warn that settings against site do nothing, because there is one."""
+    named = ", ".join(f"{name}={value!r}" for name, value in settings.items())
+    warnings.warn(
+        f"There is one site, so that {named} does nothing. Pass site= to fit, or let it travel "
+        "with the rows: MapLoader(metadata=['site']).",
+        SingleSiteWarning,
+        stacklevel=4,
+    )
+
+
+def warn_of_inert_penalty(penalty: Any, history: list[dict[str, Any]]) -> None:
     """Warn where a penalty did nothing, and name the cause.
 
     Parameters
@@ -23,17 +34,7 @@ def warn_of_inert_penalty(penalty: Any, history: list[dict[str, Any]], n_sites: 
     history : list of dict
         Epochs, with ``penalty`` and ``penalty_gradient``, the length of its gradient over that of
         the loss, at the embedding.
-    n_sites : int
-        Sites seen in `fit`.
     """
-    if n_sites == 1:
-        warnings.warn(
-            "There is one site, so that a penalty on what tells sites apart does nothing. Pass "
-            "site= to fit, or let it travel with the rows: MapLoader(metadata=['site']).",
-            SingleSiteWarning,
-            stacklevel=4,
-        )
-        return
     shares = [epoch["penalty_gradient"] for epoch in history if "penalty_gradient" in epoch]
     values = [epoch["penalty"] for epoch in history if "penalty" in epoch]
     if not shares:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from .kernels import Kernel
 
-SITE_MASKS = ("none", "cross_site_positives", "within_site_negatives")
+SITE_MASKS = ("none", "cross_site_positives", "within_site_negatives", "cross_site")
 
 
 def pair_weights(kind: str, y: Tensor, kernel: Kernel, sigma: float, bin_width: float) -> Tensor:
@@ -42,12 +42,12 @@ def pair_weights(kind: str, y: Tensor, kernel: Kernel, sigma: float, bin_width: 
 
 
 def site_masks(site_mask: str, site: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
-    """Let positives come from other sites only, or negatives from the same site only.
+    """Let positives come from other sites only, or negatives from the same site only, or both.
 
     Parameters
     ----------
-    site_mask : {"none", "cross_site_positives", "within_site_negatives"}
-        Which.
+    site_mask : {"none", "cross_site_positives", "within_site_negatives", "cross_site"}
+        Which; the last is both.
     site : Tensor of shape (n,) or None
         Site code of each person.
 
@@ -73,4 +73,4 @@ def site_masks(site_mask: str, site: Tensor | None) -> tuple[Tensor | None, Tens
             "There is no cross-site positive: all people of the batch are from one site. Draw "
             "batches that mix sites, or use site_mask='none'."
         )
-    return ~same, None
+    return ~same, same if site_mask == "cross_site" else None

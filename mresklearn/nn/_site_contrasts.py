@@ -7,10 +7,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+ROUNDING = 1e-9
+
 __all__ = [
     "Contrasts",
     "age_basis",
     "age_residual_maker",
+    "excess_f_ratio",
     "marginal",
     "one_hot",
     "site_shares",
@@ -39,22 +42,27 @@ def one_hot(site: Tensor) -> Tensor:
     return torch.nn.functional.one_hot(codes).float()
 
 
-def marginal(site: Tensor) -> Contrasts:
+def marginal(site: Tensor, weight: Tensor) -> Contrasts:
     """Contrast each site with all others: the mean of one less the mean of the rest."""
-    members = one_hot(site)
-    return _contrast(members, members.new_ones(len(site), 1), fewest=1.0)
+    return _contrast(one_hot(site).to(weight.dtype), weight[:, None], fewest=1.0)
 
 
-def site_shares(site: Tensor) -> Contrasts:
+def site_shares(site: Tensor, weight: Tensor) -> Contrasts:
     """Contrast each site with everybody, so that HSIC with equal weight to each site results."""
-    members = one_hot(site)
+    members = one_hot(site).to(weight.dtype) * weight[:, None]
     size = members.sum(dim=0)
-    columns = (members - size / len(site)) / size.sqrt()
-    return Contrasts(columns, torch.ones_like(columns))
+    columns = (members - weight[:, None] * (size / weight.sum())) / size.clamp_min(1e-12).sqrt()
+    return Contrasts(columns, weight[:, None].expand_as(columns))
 
 
 def within_ages(
-    site: Tensor, y: Tensor, *, bandwidth: float, n_windows: int, fewest: float
+    site: Tensor,
+    y: Tensor,
+    weight: Tensor,
+    *,
+    bandwidth: float,
+    n_windows: int,
+    fewest: float,
 ) -> Contrasts:
     """Contrast each site with the others among people of similar age, at quantiles of age.
 
@@ -65,7 +73,7 @@ def within_ages(
         y, torch.linspace(0.05, 0.95, n_windows, device=y.device, dtype=y.dtype)
     )
     windows = torch.exp(-((y[:, None] - centres) ** 2) / (2 * bandwidth**2))
-    return _contrast(one_hot(site).to(y.dtype), windows, fewest=fewest)
+    return _contrast(one_hot(site).to(y.dtype), windows * weight[:, None], fewest=fewest)
 
 
 def _contrast(members: Tensor, windows: Tensor, *, fewest: float) -> Contrasts:
@@ -101,3 +109,22 @@ def age_residual_maker(y: Tensor, *, bandwidth: float, ridge: float) -> tuple[Te
     identity = torch.eye(len(y), device=y.device, dtype=y.dtype)
     strength = ridge * len(y)
     return strength * torch.linalg.inv(kernel + strength * identity), kernel
+
+
+def excess_f_ratio(values: Tensor, site: Tensor, basis: Tensor) -> Tensor:
+    """Return the F ratio of site beyond a basis, over all columns of values together, less one.
+
+    `basis` has orthonormal columns, the constant among them.
+    """
+    left = values - basis @ (basis.T @ values)
+    members = one_hot(site).to(values.dtype)
+    members = members - basis @ (basis.T @ members)
+    directions, size, _ = torch.linalg.svd(members, full_matrices=False)
+    directions = directions[:, size > 1e-4 * members.shape[0] ** 0.5]
+    n_error = len(values) - basis.shape[1] - directions.shape[1]
+    constant = left.square().sum() <= ROUNDING * len(values)
+    if constant or not directions.shape[1] or n_error < 1:
+        return values.sum() * 0.0
+    between = (directions.T @ left).square().sum()
+    within = left.square().sum() - between
+    return between / directions.shape[1] / (within / n_error + ROUNDING) - 1

@@ -106,15 +106,20 @@ class SiteAdversary(nn.Module):
             z = torch.cat([z, torch.stack([age, age**2, age**3], dim=1)], dim=1)
         return self.layers(z)
 
-    def loss(self, z: Tensor, site: Tensor, y: Tensor) -> Tensor:
-        """Return the cross-entropy of the guess, each site of the batch with equal weight."""
+    def loss(self, z: Tensor, site: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the cross-entropy of the guess, each site of the batch with equal weight.
+
+        `weight` (n,) is what each person counts beside others of the site; None is the same.
+        """
         scores = self(z, y)
-        counts = torch.bincount(site, minlength=scores.shape[1]).to(scores.dtype)
-        weight = torch.where(counts > 0, 1 / counts.clamp_min(1), 0.0)
-        return cross_entropy(scores, site, weight=weight)
+        counts = scores.new_ones(len(site)) if weight is None else weight.to(scores.dtype)
+        of_site = scores.new_zeros(scores.shape[1]).index_add(0, site, counts)
+        share = counts / of_site[site].clamp_min(1e-12)
+        wrong = cross_entropy(scores, site, reduction="none")
+        return (wrong * share).sum() / share.sum().clamp_min(1e-12)
 
 
-def confusion_loss(scores: Tensor) -> Tensor:
+def confusion_loss(scores: Tensor, weight: Tensor | None = None) -> Tensor:
     r"""Return how far a guess is from indifference: 0 where all sites are equally likely.
 
     :math:`-\frac1K \sum_k \log p_k - \log K`, averaged over people, from logarithms of the softmax:
@@ -125,6 +130,8 @@ def confusion_loss(scores: Tensor) -> Tensor:
     ----------
     scores : Tensor of shape (n, n_sites)
         Output of the adversary.
+    weight : Tensor of shape (n,) or None, default=None
+        What each person counts; None is the same.
 
     Returns
     -------
@@ -139,4 +146,7 @@ def confusion_loss(scores: Tensor) -> Tensor:
     tensor(True)
     """
     n_sites = scores.shape[1]
-    return -log_softmax(scores, dim=1).mean() - torch.log(scores.new_tensor(float(n_sites)))
+    of_people = -log_softmax(scores, dim=1).mean(dim=1)
+    counts = torch.ones_like(of_people) if weight is None else weight.to(of_people.dtype)
+    mean = (of_people * counts).sum() / counts.sum().clamp_min(1e-12)
+    return mean - torch.log(scores.new_tensor(float(n_sites)))

@@ -94,7 +94,8 @@ def contrastive_loss(
         code); always in the embedding, never in age.
     site : Tensor of shape (n,) or None, default=None
         Site codes, for `site_mask`.
-    site_mask : {"none", "cross_site_positives", "within_site_negatives"}, default="none"
+    site_mask : str, default="none"
+        "none", "cross_site_positives", "within_site_negatives", or "cross_site" for both:
         Attract people of other sites only, or repel people of the same site only, so that site
         cannot tell positives from negatives.
 

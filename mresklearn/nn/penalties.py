@@ -10,10 +10,12 @@ from torch.nn.functional import normalize
 
 from ._fair_kl import fair_kl
 from ._gram import Gram
+from ._residual_mean import residual_mean
 from ._site_contrasts import (
     Contrasts,
     age_basis,
     age_residual_maker,
+    excess_f_ratio,
     marginal,
     one_hot,
     site_shares,
@@ -24,8 +26,7 @@ __all__ = ["CONDITIONAL", "PENALTIES", "invariance_penalty"]
 
 MARGINAL = ("mmd", "hsic", "coral")
 CONDITIONAL = ("conditional_mmd", "conditional_mean", "circe", "fair_kl")
-PENALTIES = (*MARGINAL, *CONDITIONAL)
-ROUNDING = 1e-9
+PENALTIES = (*MARGINAL, *CONDITIONAL, "residual_mean")
 
 
 def invariance_penalty(
@@ -34,6 +35,7 @@ def invariance_penalty(
     y: Tensor | None = None,
     *,
     kind: str = "conditional_mmd",
+    weight: Tensor | None = None,
     age_bandwidth: float = 5.0,
     n_windows: int = 9,
     fewest: float = 2.0,
@@ -62,11 +64,14 @@ def invariance_penalty(
                             et al. 2023)
     ``fair_kl``             distances of people of similar age within a site and across sites
                             (Barbano et al. 2023)
+    ``residual_mean``       mean error of each site, when ridge regression on the others of the
+                            batch reads the age (anchor regression, Rothenhaeusler et al. 2021)
     ======================= ====================================================================
 
     The first three demand an embedding that is independent of site. Where ages differ by site, such
     an embedding must forget age: no reading of it has a root mean squared error below the SD of the
-    sites' mean ages. The others demand independence given age.
+    sites' mean ages. The next four demand independence given age, and the last asks nothing of the
+    embedding but that the age read from it be unbiased at every site.
 
     Parameters
     ----------
@@ -78,6 +83,9 @@ def invariance_penalty(
         Age; needed by the conditional kinds.
     kind : str, default="conditional_mmd"
         A row of the table.
+    weight : Tensor of shape (n,) or None, default=None
+        What each person counts, 0 for who does not take part. ``mmd``, ``hsic``, ``coral`` and
+        ``conditional_mmd`` weigh; the others only leave out people of weight 0.
     age_bandwidth : float, default=5.0
         SD of the window of similar age, in units of `y`.
     n_windows : int, default=9
@@ -99,7 +107,7 @@ def invariance_penalty(
     Raises
     ------
     ValueError
-        If the kind is unknown, or a conditional kind gets no y.
+        If the kind is unknown, or a kind that looks at age gets no y.
 
     References
     ----------
@@ -107,6 +115,7 @@ def invariance_penalty(
     Gretton et al. (2012), JMLR 13: a kernel two-sample test. Sun & Saenko (2016), ECCV workshops:
     Deep CORAL. Pogodin et al. (2023), ICLR: efficient conditionally invariant representation
     learning. Barbano et al. (2023), ICLR: unbiased supervised contrastive learning.
+    Rothenhaeusler, Meinshausen, Buehlmann, Peters (2021), JRSS B 83: anchor regression.
 
     Examples
     --------
@@ -121,19 +130,31 @@ def invariance_penalty(
     """
     if kind not in PENALTIES:
         raise ValueError(f"kind must be one of {PENALTIES}, got {kind!r}.")
-    if kind in CONDITIONAL and y is None:
-        raise ValueError(f"kind={kind!r} holds age fixed, but y is None. Pass the ages.")
+    if kind not in MARGINAL and y is None:
+        raise ValueError(f"kind={kind!r} looks at age, but y is None. Pass the ages.")
     views = z[:, None] if z.ndim == 2 else z
     columns = site[:, None] if site.ndim == 1 else site
-    age = None if y is None else y.to(views.dtype)
-    settings = _Settings(age_bandwidth, n_windows, fewest, ridge)
     total = views.sum() * 0.0
+    counts = views.new_ones(len(site)) if weight is None else weight.to(views.dtype)
+    taking_part = counts > 0
+    views, columns, counts = views[taking_part], columns[taking_part], counts[taking_part]
+    age = None if y is None else y.to(views.dtype)[taking_part]
+    settings = _Settings(age_bandwidth, n_windows, fewest, ridge)
     for view in normalize(views, dim=2).unbind(dim=1):
         gram = _gram(view, kind, n_features, generator)
         for codes in columns.unbind(dim=1):
             if len(codes) >= 4 and len(torch.unique(codes)) > 1:
-                total = total + _of_one_view(view, gram, codes, age, kind, settings)
+                people = _People(codes, age, counts)
+                total = total + _of_one_view(view, gram, people, kind, settings)
     return total / (views.shape[1] * columns.shape[1])
+
+
+class _People(NamedTuple):
+    """Site, age where it is looked at, and weight of each person."""
+
+    site: Tensor
+    y: Tensor | None
+    weight: Tensor
 
 
 class _Settings(NamedTuple):
@@ -149,7 +170,7 @@ def _gram(
     z: Tensor, kind: str, n_features: int | None, generator: torch.Generator | None
 ) -> Gram | None:
     """Return the kernel of a kind; those on means or distances need none."""
-    if kind in ("conditional_mean", "fair_kl"):
+    if kind in ("conditional_mean", "fair_kl", "residual_mean") or len(z) < 2:
         return None
     if kind == "coral":
         return Gram.of_moments(z)
@@ -158,27 +179,28 @@ def _gram(
 
 
 def _of_one_view(
-    z: Tensor, gram: Gram | None, site: Tensor, y: Tensor | None, kind: str, settings: _Settings
+    z: Tensor, gram: Gram | None, people: _People, kind: str, settings: _Settings
 ) -> Tensor:
     """Return the penalty of one view and one domain variable."""
+    site, y, weight = people
     if gram is None:
         assert y is not None
         if kind == "fair_kl":
             return fair_kl(z, site, y, bandwidth=settings.bandwidth)
-        return _mean_given_age(z, site, y)
+        return residual_mean(z, site, y) if kind == "residual_mean" else _mean_given_age(z, site, y)
     if kind == "circe":
         assert y is not None
         return _circe(gram, site, y, bandwidth=settings.bandwidth, ridge=settings.ridge)
     if kind == "hsic":
-        return _excess(gram, site_shares(site))
+        return _excess(gram, site_shares(site, weight))
     if kind == "conditional_mmd":
         assert y is not None
         windows = within_ages(
-            site, y, bandwidth=settings.bandwidth, n_windows=settings.n_windows,
+            site, y, weight, bandwidth=settings.bandwidth, n_windows=settings.n_windows,
             fewest=settings.fewest,
         )  # fmt: skip
         return _excess(gram, windows)
-    return _excess(gram, marginal(site))
+    return _excess(gram, marginal(site, weight))
 
 
 def _excess(gram: Gram, contrasts: Contrasts) -> Tensor:
@@ -197,19 +219,7 @@ def _excess(gram: Gram, contrasts: Contrasts) -> Tensor:
 
 def _mean_given_age(z: Tensor, site: Tensor, y: Tensor) -> Tensor:
     """Return the F ratio of site beyond a cubic of age, over all columns together, less one."""
-    basis = age_basis(y)
-    left = z - basis @ (basis.T @ z)
-    members = one_hot(site).to(z.dtype)
-    members = members - basis @ (basis.T @ members)
-    directions, size, _ = torch.linalg.svd(members, full_matrices=False)
-    directions = directions[:, size > 1e-4 * members.shape[0] ** 0.5]
-    n_error = len(y) - basis.shape[1] - directions.shape[1]
-    constant = left.square().sum() <= ROUNDING * len(y)
-    if constant or not directions.shape[1] or n_error < 1:
-        return z.sum() * 0.0
-    between = (directions.T @ left).square().sum()
-    within = left.square().sum() - between
-    return between / directions.shape[1] / (within / n_error + ROUNDING) - 1
+    return excess_f_ratio(z, site, age_basis(y))
 
 
 def _circe(gram: Gram, site: Tensor, y: Tensor, *, bandwidth: float, ridge: float) -> Tensor:

@@ -116,8 +116,11 @@ class BalancedBatches(Sampler[list[int]]):
         return fresh[missing:] + queue, queue + fresh[:missing]
 
 
-def strata_of(balance: str, site: np.ndarray, y: np.ndarray) -> np.ndarray:
+def strata_of(balance: str, site: np.ndarray, y: np.ndarray, batch_size: int) -> np.ndarray:
     """Return the stratum of each row.
+
+    Of sites and ages there are as many bins of age as leave room for two people of every site in
+    each: one person alone cannot be compared with another site.
 
     Parameters
     ----------
@@ -126,16 +129,22 @@ def strata_of(balance: str, site: np.ndarray, y: np.ndarray) -> np.ndarray:
     site : ndarray of shape (n,), int
         Site codes.
     y : ndarray of shape (n,)
-        Ages; five bins of equal width, so that rare ages come up as often as common ones.
+        Ages; up to five bins of equal width, so that rare ages come up as often as common ones.
+    batch_size : int
+        Largest batch.
 
     Returns
     -------
     strata : ndarray of shape (n,), int
         Labels.
     """
-    edges = np.linspace(y.min(), y.max(), N_AGE_BINS + 1)[1:-1]
-    bins = np.digitize(y, edges)
-    return {"site": site, "age": bins, "site_and_age": site * N_AGE_BINS + bins}[balance]
+    if balance == "site":
+        return site
+    n_bins = N_AGE_BINS
+    if balance == "site_and_age":
+        n_bins = min(n_bins, max(1, batch_size // (2 * len(np.unique(site)))))
+    bins = np.digitize(y, np.linspace(y.min(), y.max(), n_bins + 1)[1:-1])
+    return bins if balance == "age" else site * n_bins + bins
 
 
 BALANCES = ("site", "age", "site_and_age")

@@ -17,6 +17,7 @@ class Batch(NamedTuple):
     site: torch.Tensor
     X: torch.Tensor
     row: torch.Tensor
+    weight: torch.Tensor
 
 
 class PeopleDataset(Dataset):
@@ -33,6 +34,8 @@ class PeopleDataset(Dataset):
     share : tuple of int, default=(0, 1)
         This process and the number of processes: samples are read for every so manieth row of a
         batch, while target and site are given for all of it.
+    weight : ndarray of shape (n,) or None, default=None
+        What each person counts in an invariance penalty; None is the same.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class PeopleDataset(Dataset):
         y: np.ndarray | None = None,
         site: np.ndarray | None = None,
         share: tuple[int, int] = (0, 1),
+        weight: np.ndarray | None = None,
     ) -> None:
         self.X = X
         self.y = np.zeros(len(X)) if y is None else y
         self.site = np.zeros(len(X), np.int64) if site is None else site
         self.share = share
+        self.weight = np.ones(len(X), np.float32) if weight is None else weight
         self._buffer: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -63,18 +68,20 @@ class PeopleDataset(Dataset):
             site=torch.from_numpy(self.site[rows]),
             X=self._samples(rows[process::n_processes]),
             row=torch.from_numpy(rows),
+            weight=torch.from_numpy(self.weight[rows].astype(np.float32)),
         )
 
     def subset(self, rows: np.ndarray) -> PeopleDataset:
         """Return these rows."""
-        return PeopleDataset(self.X[rows], self.y[rows], self.site[rows], self.share)
+        parts = self.X[rows], self.y[rows], self.site[rows]
+        return PeopleDataset(*parts, self.share, self.weight[rows])
 
     def resident(self, device: str) -> PeopleDataset:
         """Return the same people with their samples on the device, read once."""
         samples = torch.empty((len(self), *self.X.shape[1:]), device=device)
         for row in range(len(self)):
             samples[row] = torch.from_numpy(np.asarray(self.X[row], np.float32))
-        return _ResidentPeople(samples, self.y, self.site, self.share)
+        return _ResidentPeople(samples, self.y, self.site, self.share, self.weight)
 
     def _samples(self, rows: np.ndarray) -> torch.Tensor:
         # fresh pages for every batch would cost a tenth of a training step; but a process that

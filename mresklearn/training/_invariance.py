@@ -61,35 +61,45 @@ class InvarianceTerm:
         embedding: Tensor,
         site: Tensor,
         y: Tensor,
+        weight: Tensor,
         moment: Moment,
         adversary: SiteAdversary | None,
     ) -> tuple[Tensor, Tensor]:
-        """Return the term of the loss and the value to log, from (n, views, d), (n, m) and (n,)."""
+        """Return the term of the loss and the value to log.
+
+        Of (n, views, d), (n, m), (n,) and (n,).
+        """
         factor = self.factor(moment)
         if self.is_adversarial:
             assert adversary is not None
-            return self._against(embedding, site[:, 0], y, factor, adversary)
+            return self._against(embedding, site[:, 0], y, weight, factor, adversary)
         if callable(self.kind):
             views = normalize(embedding, dim=2).unbind(dim=1)
             value = torch.stack([self.kind(z, site[:, 0], y) for z in views]).mean()
         else:
             value = invariance_penalty(
-                embedding, site, y, kind=self.kind, age_bandwidth=self.age_bandwidth
+                embedding, site, y, kind=self.kind, weight=weight, age_bandwidth=self.age_bandwidth
             )
         return factor * value, value.detach()
 
     def _against(
-        self, embedding: Tensor, site: Tensor, y: Tensor, factor: float, adversary: SiteAdversary
+        self,
+        embedding: Tensor,
+        site: Tensor,
+        y: Tensor,
+        weight: Tensor,
+        factor: float,
+        adversary: SiteAdversary,
     ) -> tuple[Tensor, Tensor]:
         n_views = embedding.shape[1]
         z = normalize(embedding, dim=2).flatten(0, 1)
-        site, y = site.repeat_interleave(n_views), y.repeat_interleave(n_views)
+        site, y, weight = (part.repeat_interleave(n_views) for part in (site, y, weight))
         if self.kind != "confusion":
-            loss = adversary.loss(reverse_gradient(z, factor), site, y)
+            loss = adversary.loss(reverse_gradient(z, factor), site, y, weight)
             return loss, loss.detach()
-        guess = adversary.loss(z.detach(), site, y)
+        guess = adversary.loss(z.detach(), site, y, weight)
         frozen = {name: value.detach() for name, value in adversary.named_parameters()}
-        confusion = confusion_loss(functional_call(adversary, frozen, (z, y)))
+        confusion = confusion_loss(functional_call(adversary, frozen, (z, y)), weight)
         return guess + factor * confusion, guess.detach()
 
 

@@ -24,6 +24,7 @@ from ._device import warn_of_device
 from ._history import plain_history
 from ._invariance import InvarianceTerm, SiteMonitor, gradient_share
 from ._loading import batch_loader, place
+from ._mixing import SiteMixing
 from ._objective import Moment
 from ._precision import resolve_precision
 from ._processes import OneProcess, processes
@@ -44,6 +45,8 @@ class TrainingNet(NeuralNet):
         What a batch is trained for.
     invariance : InvarianceTerm or None, default=None
         What is added against the site.
+    mixing : SiteMixing or None, default=None
+        Mixes people of similar age across sites.
     precision : {"auto", "float32", "bfloat16"}, default="float32"
         Of convolutions and matrix products in training.
     balance : {"site", "age", "site_and_age"} or None, default=None
@@ -65,6 +68,7 @@ class TrainingNet(NeuralNet):
         views: Any,
         objective: Any,
         invariance: InvarianceTerm | None = None,
+        mixing: SiteMixing | None = None,
         precision: str = "float32",
         balance: str | None = None,
         accumulate: int = 1,
@@ -75,6 +79,7 @@ class TrainingNet(NeuralNet):
         self.views = views
         self.objective = objective
         self.invariance = invariance
+        self.mixing = mixing
         self.precision = precision
         self.balance = balance
         self.accumulate = accumulate
@@ -161,9 +166,11 @@ class TrainingNet(NeuralNet):
         dtype = resolve_precision(self.precision, self.device)
         with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
             views = self.views(batch.X.to(device, non_blocking=True))
+            y, site = batch.y.to(device), batch.site.to(device)
+            if self.mixing is not None and self.module_.training:
+                views, y = self.mixing(views, first_domain(site), y)
             outputs = module(_channels_last(views.flatten(0, 1)))
         scored = group.gather(_by_person(outputs.scored, views), len(batch.y))
-        y, site = batch.y.to(device), batch.site.to(device)
         moment = Moment(len(self.history), self.max_epochs)
         loss = self.objective(scored, y, first_domain(site), moment)
         if self.invariance is None:
@@ -173,7 +180,8 @@ class TrainingNet(NeuralNet):
             scored if outputs.scored is outputs.embedding else group.gather(embedding, len(y))
         )
         domains = site[:, None] if site.ndim == 1 else site
-        term, value = self.invariance(gathered, domains, y, moment, self.module_.adversary)
+        weight = batch.weight.to(device)
+        term, value = self.invariance(gathered, domains, y, weight, moment, self.module_.adversary)
         if self.module_.training:
             self._training.watch(batch, outputs.embedding, gathered, loss, term, value)
         return loss + term
@@ -321,7 +329,7 @@ class _Training:
         net, people = self.net, self.people
         if net.balance is None:
             return EvenBatches(len(people), net.batch_size, shuffle=True, order=self.order)
-        strata = strata_of(net.balance, first_domain(people.site), people.y)
+        strata = strata_of(net.balance, first_domain(people.site), people.y, net.batch_size)
         return BalancedBatches(strata, net.batch_size, order=self.order)
 
 

@@ -44,7 +44,7 @@ class Objective(Protocol):
 
 @dataclass(frozen=True)
 class ContrastiveObjective:
-    """The contrastive loss alone; it does not look at site.
+    """The contrastive loss, or a mixture with the one whose positives are of other sites.
 
     Parameters
     ----------
@@ -52,6 +52,8 @@ class ContrastiveObjective:
         As for :func:`mresklearn.nn.contrastive_loss`.
     n_neighbours : "auto", int or None
         "auto" follows the schedule for ``dynamic`` and means everyone for the others.
+    cross_site : float, default=0
+        Share of the loss that attracts people of other sites and repels those of the same site.
     """
 
     method: str
@@ -62,6 +64,7 @@ class ContrastiveObjective:
     bin_width: float = 2.0
     n_neighbours: str | int | None = "auto"
     selection: str = "similarity"
+    cross_site: float = 0.0
 
     n_outputs = 0
 
@@ -71,6 +74,17 @@ class ContrastiveObjective:
         return 1 / self.temperature
 
     def __call__(self, outputs: Tensor, y: Tensor, site: Tensor, moment: Moment) -> Tensor:
+        # a batch of one site has no positives at others
+        share = self.cross_site if len(torch.unique(site)) > 1 else 0.0
+        loss = outputs.sum() * 0.0
+        if share < 1:
+            loss = loss + (1 - share) * self._compare(outputs, y, None, moment)
+        if share > 0:
+            loss = loss + share * self._compare(outputs, y, site, moment)
+        return loss
+
+    def _compare(self, outputs: Tensor, y: Tensor, site: Tensor | None, moment: Moment) -> Tensor:
+        """Return the loss over all people, or across the sites that are given."""
         return contrastive_loss(
             outputs,
             y,
@@ -82,6 +96,8 @@ class ContrastiveObjective:
             bin_width=self.bin_width,
             n_neighbours=self._neighbours(len(y), moment),
             selection=self.selection,
+            site=site,
+            site_mask="none" if site is None else "cross_site",
         )
 
     def count_unpaired(self, y: Tensor) -> int:

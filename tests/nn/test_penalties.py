@@ -14,8 +14,10 @@ from mresklearn.nn._gram import BANDWIDTHS, Gram
 from mresklearn.nn._site_contrasts import marginal, site_shares, within_ages
 from mresklearn.nn.adversary import SiteAdversary, confusion_loss, reverse_gradient
 from mresklearn.nn.penalties import CONDITIONAL, PENALTIES
+from mresklearn.training._comparable import comparable_weights
 
 N, N_SITES = 60, 4
+OF_EMBEDDING = [kind for kind in PENALTIES if kind != "residual_mean"]
 
 
 def people(seed=0, n=N, age_by_site=0.0):
@@ -36,7 +38,7 @@ def shifted(z, site, by=1.5):
     return z + by * one_hot(site, z.shape[1])
 
 
-@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("kind", OF_EMBEDDING)
 def test_zero_on_average_under_shuffled_sites_and_above_with_a_shift(kind):
     values = []
     for seed in range(60):
@@ -89,7 +91,7 @@ def test_neither_names_of_sites_nor_order_of_rows_matter(kind, seed):
     torch.testing.assert_close(again, value, rtol=1e-8, atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", PENALTIES)
+@pytest.mark.parametrize("kind", OF_EMBEDDING)
 def test_constant_embedding_tells_nothing(kind):
     age, site = people()
     z = torch.ones(N, 5, dtype=torch.float64, requires_grad=True)
@@ -203,9 +205,9 @@ def test_random_features_are_the_kernel_on_average():
 def test_every_contrast_sums_to_zero(seed, n):
     age, site = people(seed, n)
     for contrasts in (
-        marginal(site),
-        site_shares(site),
-        within_ages(site, age, bandwidth=8.0, n_windows=5, fewest=1.5),
+        marginal(site, torch.ones(len(site))),
+        site_shares(site, torch.ones(len(site))),
+        within_ages(site, age, torch.ones_like(age), bandwidth=8.0, n_windows=5, fewest=1.5),
     ):
         total = contrasts.columns.sum(dim=0)
         torch.testing.assert_close(total, torch.zeros_like(total), atol=1e-5, rtol=0)
@@ -214,7 +216,7 @@ def test_every_contrast_sums_to_zero(seed, n):
 def test_windows_without_people_of_both_sides_are_left_out():
     age = torch.cat([torch.linspace(20, 30, 20), torch.linspace(70, 80, 20)]).double()
     site = torch.repeat_interleave(torch.arange(2), 20)
-    contrasts = within_ages(site, age, bandwidth=2.0, n_windows=9, fewest=2.0)
+    contrasts = within_ages(site, age, torch.ones_like(age), bandwidth=2.0, n_windows=9, fewest=2.0)
     assert contrasts.columns.shape[1] == 0
     z = shifted(embedding(n=40), site).requires_grad_()
     invariance_penalty(z, site, age, age_bandwidth=2.0).backward()
@@ -252,7 +254,7 @@ def test_unknown_kind_and_missing_age_are_named():
     age, site = people()
     with pytest.raises(ValueError, match="kind must be one of"):
         invariance_penalty(embedding(), site, age, kind="dann")
-    with pytest.raises(ValueError, match="holds age fixed, but y is None"):
+    with pytest.raises(ValueError, match="looks at age, but y is None"):
         invariance_penalty(embedding(), site, kind="circe")
 
 
@@ -307,3 +309,107 @@ def test_confusion_is_zero_at_indifference_and_finite_when_sure():
     loss.backward()
     assert torch.isfinite(loss)
     assert sure.grad.abs().max() > 0.1
+
+
+def ages_in(z, age, site, by):
+    """Return embeddings whose first column is age, moved by a constant at the first site."""
+    with_age = z.clone()
+    with_age[:, 0] = 3 * (age - 50) / 15 + by * (site == 0)
+    return with_age
+
+
+def test_residual_mean_is_the_f_ratio_of_errors_of_models_without_the_person():
+    age, site = people()
+    z = normalize(ages_in(embedding(), age, site, 3.0), dim=1).numpy()
+    target = ((age - age.mean()) / age.std(correction=0)).numpy()
+    centred = z - z.mean(axis=0)
+    ridge = 0.1 * (centred**2).sum(axis=1).mean() + 1e-6
+    errors = []
+    for row in range(N):
+        others = np.arange(N) != row
+        rows = np.column_stack([np.ones(N - 1), centred[others]])
+        penalty = np.diag([0.0] + [ridge] * z.shape[1])
+        fitted = np.linalg.solve(rows.T @ rows + penalty, rows.T @ target[others])
+        errors.append(target[row] - np.r_[1, centred[row]] @ fitted)
+    errors = np.array(errors)
+    means = np.array([errors[site == k].mean() for k in range(N_SITES)])[site]
+    between, total = ((means - errors.mean()) ** 2).sum(), ((errors - errors.mean()) ** 2).sum()
+    expected = between / (N_SITES - 1) / ((total - between) / (N - N_SITES)) - 1
+    value = invariance_penalty(torch.from_numpy(z), site, age, kind="residual_mean")
+    assert float(value) == pytest.approx(expected, rel=1e-6)
+
+
+def test_residual_mean_sees_biased_ages_and_not_a_shift_that_leaves_them_alone():
+    age, site = people()
+    unbiased = ages_in(shifted(embedding(), site)[:, 1:], age, site, 0.0)
+    biased = ages_in(embedding(), age, site, 3.0)
+    fair, unfair = (
+        float(invariance_penalty(z, site, age, kind="residual_mean")) for z in (unbiased, biased)
+    )
+    assert fair < 1 < 10 < unfair
+
+
+@pytest.mark.parametrize("contrasts", [marginal, site_shares])
+def test_weights_count_as_copies_of_people(contrasts):
+    _, site = people()
+    counts = 1 + torch.arange(N) % 3
+    whole = torch.arange(N).repeat_interleave(counts)
+    weighted = contrasts(site, counts.double()).columns
+    copied = contrasts(site[whole], torch.ones(len(whole), dtype=torch.float64)).columns
+    summed = torch.zeros_like(weighted).index_add(0, whole, copied)
+    torch.testing.assert_close(weighted, summed)
+
+
+@pytest.mark.parametrize("kind", PENALTIES)
+def test_people_of_weight_zero_take_no_part(kind):
+    age, site = people()
+    z = shifted(embedding(), site)
+    some = torch.arange(N) < 40
+    weighted = invariance_penalty(z, site, age, kind=kind, weight=some.double())
+    alone = invariance_penalty(z[some], site[some], age[some], kind=kind)
+    assert float(weighted) == pytest.approx(float(alone), rel=1e-9)
+
+
+@pytest.mark.parametrize("kind", PENALTIES)
+def test_equal_weights_are_no_weights(kind):
+    age, site = people()
+    z = shifted(embedding(), site)
+    weight = torch.full((N,), 3.0)
+    weighted = invariance_penalty(z, site, age, kind=kind, weight=weight)
+    assert float(weighted) == pytest.approx(
+        float(invariance_penalty(z, site, age, kind=kind)), rel=1e-6
+    )
+
+
+def test_reweighted_ages_take_age_out_of_the_marginal_penalty():
+    # z is age and nothing else; sites differ in age
+    values = []
+    for seed in range(20):
+        generator = torch.Generator().manual_seed(seed)
+        site = torch.arange(400) % 2
+        age = 50 + 10 * torch.randn(400, generator=generator, dtype=torch.float64) + 8 * site
+        angle = (age - 50) / 20
+        z = torch.stack([torch.cos(angle), torch.sin(angle)], dim=1)
+        weight = comparable_weights("reweighted", site.numpy(), age.numpy(), 3.0)
+        plain = invariance_penalty(z, site, kind="mmd")
+        weighted = invariance_penalty(z, site, kind="mmd", weight=torch.from_numpy(weight))
+        values.append([float(plain), float(weighted)])
+    plain, weighted = np.mean(values, axis=0)
+    assert weighted < 0.15 * plain
+
+
+@pytest.mark.parametrize("conditional", [False, True])
+def test_weights_reach_the_adversary(conditional):
+    age, site = people()
+    z = embedding().float()
+    torch.manual_seed(0)
+    adversary = SiteAdversary(8, N_SITES, knows_age=conditional)
+    some = torch.arange(N) < 40
+    with torch.no_grad():
+        left_out = adversary.loss(z, site, age, some.float())
+        alone = adversary.loss(z[some], site[some], age[some])
+        scores = adversary(z, age)
+    assert float(left_out) == pytest.approx(float(alone))
+    assert float(confusion_loss(scores, some.float())) == pytest.approx(
+        float(confusion_loss(scores[some])), abs=1e-6
+    )

@@ -47,14 +47,26 @@ def test_orders_come_from_the_generator_given():
 
 def test_strata_are_sites_ages_or_both():
     site, y = np.array([0, 0, 1, 1]), np.array([20.0, 70.0, 20.0, 69.0])
-    assert strata_of("site", site, y).tolist() == [0, 0, 1, 1]
-    young, old, young_too, old_too = strata_of("age", site, y)
+    assert strata_of("site", site, y, 32).tolist() == [0, 0, 1, 1]
+    young, old, young_too, old_too = strata_of("age", site, y, 32)
     assert young == young_too != old == old_too
-    assert len(set(strata_of("site_and_age", site, y).tolist())) == 4
+    assert len(set(strata_of("site_and_age", site, y, 32).tolist())) == 4
 
 
 @pytest.mark.parametrize("balance", ["site", "age", "site_and_age"])
 def test_strata_do_not_depend_on_the_unit_of_age(balance):
     site, y = np.arange(30) % 3, np.linspace(18, 90, 30)
-    first, second = (strata_of(balance, site, ages) for ages in (y, 12 * y + 5))
+    first, second = (strata_of(balance, site, ages, 32) for ages in (y, 12 * y + 5))
     np.testing.assert_array_equal(first, second)
+
+
+@pytest.mark.parametrize("n_sites", [2, 5, 8, 16])
+def test_sites_and_ages_leave_room_for_two_people_of_each_site_in_each_age(n_sites):
+    random = np.random.default_rng(0)
+    site, y = np.arange(60 * n_sites) % n_sites, random.uniform(20, 80, 60 * n_sites)
+    strata = strata_of("site_and_age", site, y, 32)
+    n_bins = len(np.unique(strata)) // n_sites
+    assert n_bins == min(5, 32 // (2 * n_sites))
+    for batch in BalancedBatches(strata, 32):
+        assert min(Counter(strata[batch].tolist()).values()) >= 2
+        assert len(np.unique(strata[batch])) == n_bins * n_sites
