@@ -1,6 +1,7 @@
 """Models whose errors at new sites are compared: shallow ones, and a network under every penalty.
 
-All take features (n, p), age and site, standardise in the fold, and predict for people of any site.
+All take features (n, p), a target and site, standardise in the fold, or take principal components
+there, and predict for people of any site.
 The network is a perceptron whose recipe was chosen on simulated features of other seeds than the
 reported ones (``_site_mechanisms.py``, mechanisms B and D, seeds 100 and 101). Penalties have
 weight 1; for four of them weights of 0.3 and 3 are tried as well.
@@ -12,7 +13,8 @@ from typing import Any
 
 import numpy as np
 from _published_penalties import PUBLISHED
-from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.dummy import DummyRegressor
 from sklearn.linear_model import RidgeCV
 from sklearn.model_selection import GridSearchCV, KFold
@@ -70,21 +72,51 @@ def readout(method: str) -> Any:
     return RidgeCV(ALPHAS)
 
 
+class _Components(TransformerMixin, BaseEstimator):
+    """Principal components, all divided by one number, so that small ones stay small."""
+
+    def __init__(self, n_components: int) -> None:
+        self.n_components = n_components
+
+    def fit(self, X: np.ndarray, y: Any = None) -> _Components:
+        n_components = min(self.n_components, len(X) - 1)
+        self.pca_ = PCA(n_components, random_state=0).fit(X)
+        self.size_ = np.sqrt(self.pca_.explained_variance_.mean())
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        return self.pca_.transform(X) / self.size_
+
+
 class Model(RegressorMixin, BaseEstimator):
     """One of the models above; ComBat alone looks at the site of people whom it predicts."""
 
-    def __init__(self, method: str, weight: float = 1.0, seed: int = 0) -> None:
+    def __init__(
+        self,
+        method: str,
+        weight: float = 1.0,
+        seed: int = 0,
+        components: int | None = None,
+        encoder: dict[str, Any] | None = None,
+    ) -> None:
         self.method, self.weight, self.seed = method, weight, seed
+        self.components, self.encoder = components, encoder
 
-    def fit(self, X: np.ndarray, y: np.ndarray, *, site: np.ndarray) -> Model:
-        self.scaler_ = StandardScaler().fit(X)
+    def fit(
+        self, X: np.ndarray, y: np.ndarray, *, site: np.ndarray, covariates: Any = None
+    ) -> Model:
+        """Fit; what a projection and ComBat hold fixed besides the target are the covariates."""
+        scaler = StandardScaler() if self.components is None else _Components(self.components)
+        self.scaler_ = scaler.fit(X)
         Z = self.scaler_.transform(X)
+        fixed = {} if covariates is None else {"covariates": covariates}
         self.first_: Any = None
         if self.method == "ComBat + ridge":
             self.first_ = ComBat(unseen="passthrough").fit(Z, y, site=site)
             Z = self.first_.transform(Z, site=site)
         elif self.method == "projected ridge":
-            self.first_ = SiteProjector().fit(Z, y, site=site)
+            projector = SiteProjector(standardize=self.components is None)
+            self.first_ = projector.fit(Z, y, site=site, **fixed)
             Z = self.first_.transform(Z)
         if self.method in NETWORKS:
             self.model_ = self._network(len(Z)).fit(Z, y, site=site)
@@ -102,9 +134,13 @@ class Model(RegressorMixin, BaseEstimator):
             "batch_size": 64 if n_people < MANY else 128,
             "random_state": self.seed,
             **encoder,
+            **(self.encoder or {}),
         }
         return DomainInvariantRegressor(
-            encoder=ContrastiveEncoder(**settings), penalty_weight=self.weight, **regressor
+            encoder=ContrastiveEncoder(**settings),
+            penalty_weight=self.weight,
+            projector=SiteProjector(standardize=self.components is None),
+            **regressor,
         )
 
     def represent(self, X: np.ndarray, site: np.ndarray) -> np.ndarray:

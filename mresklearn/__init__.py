@@ -28,6 +28,7 @@ _HOME = {
     "ComBat": "harmonization",
     "ContrastiveEncoder": "estimators",
     "DomainInvariantRegressor": "estimators",
+    "invariance_path": "evaluation",
     "bootstrap_ci": "metrics",
     "brain_age_scores": "metrics",
     "corrected_resampled_ttest": "metrics",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from joblib import Parallel, delayed
+from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
 from ..model_selection._fold_fitting import fit_rows, predict_rows

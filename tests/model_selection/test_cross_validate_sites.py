@@ -304,10 +304,11 @@ def test_site_as_a_keyword_reaches_fit_and_predict(table, routing):
     assert of(results, "within_site").groupby("fold").prediction.nunique().eq(6).all()
 
 
-def test_site_is_routed_through_a_pipeline(table):
-    with sklearn.config_context(enable_metadata_routing=True):
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_site_is_routed_through_a_pipeline(table, n_jobs):
+    with sklearn.config_context(enable_metadata_routing=True), parallel_config("threading"):
         model = make_pipeline(StandardScaler(), SiteMeanRegressor())
-        results = cross_validate_sites(model, *table, site=SITE, n_splits=2)
+        results = cross_validate_sites(model, *table, site=SITE, n_splits=2, n_jobs=n_jobs)
     assert of(results, "within_site").groupby("fold").prediction.nunique().eq(6).all()
 
 
