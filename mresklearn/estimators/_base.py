@@ -271,8 +271,10 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             name: str(value) if isinstance(value, PathLike) else value
             for name, value in vars(self).items()
         }
-        # a prototype inside another estimator is not fitted
-        return {**plain, "net_": network_state(self.net_)} if hasattr(self, "net_") else plain
+        if not hasattr(self, "net_"):  # a prototype inside another estimator
+            return plain
+        self._objective()  # raises where settings were changed so that loading would fail
+        return {**plain, "net_": network_state(self.net_)}
 
     def _restore_attributes(self, saved: dict[str, Any]) -> None:
         """Become the estimator whose attributes were saved."""

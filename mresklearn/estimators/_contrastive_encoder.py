@@ -451,6 +451,11 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
                     f"cross_site={self.cross_site} is a share of a contrastive loss, and loss="
                     f"{self.loss!r} compares no people. Use cross_site=0, or site_mixup."
                 )
+            if not hasattr(self, "_target"):
+                raise ValueError(
+                    f"loss was set to {self.loss!r} after a fit with a contrastive loss, so that "
+                    "the network has no head for ages. Call fit again."
+                )
             return SupervisedObjective(**self._target)
         return ContrastiveObjective(
             method=self.loss,

@@ -449,3 +449,12 @@ def test_without_flips_in_training_nothing_is_mirrored():
     encoder = small(width=2, flip=0.0).fit(maps, age)
     plain = encoder.transform(maps)
     np.testing.assert_array_equal(encoder.set_params(mirror_average=False).transform(maps), plain)
+
+
+def test_a_loss_changed_after_the_fit_is_named_where_it_matters(tmp_path):
+    age = np.linspace(20, 80, 24)
+    encoder = ContrastiveEncoder(max_epochs=1, random_state=0).fit(age[:, None] / 20, age)
+    encoder.set_params(loss="l1")
+    for use in (lambda: encoder.predict(age[:, None]), lambda: save(encoder, tmp_path / "model")):
+        with pytest.raises(ValueError, match="'l1' after a fit with a contrastive loss"):
+            use()
