@@ -1,44 +1,19 @@
 """Write the stored results of harmonisation into docs/harmonisation.md, so that none is typed.
 
-Tables stand between "<!-- begin NAME -->" and "<!-- end NAME -->". A single figure in a sentence is
-<!--BENCHMARK KEY|KEY|...|FORMAT-->figure<!--/-->.
-
 python benchmarks/update_harmonisation_docs.py [--check]
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import re
-import sys
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-FOLDER = Path(__file__).parent
-PAGE = FOLDER.parent / "docs" / "harmonisation.md"
+from _pages import main, markdown, number, stored
+
 MODES = {
     "raw": "not harmonised", "ignore": '`"ignore"`', "training": '`"training"`',
     "shrunk": '`"shrunk"`', "full": '`"full"` (a leak)', "no site effect": "*no site effects*",
 }  # fmt: skip
 LIBRARIES = {"combatlearn": "combatlearn (not ComBat)"}
-FIGURE = re.compile(r"<!--(\w+) ([^>\n]+)-->.*?<!--/-->", re.S)
-
-
-def stored(name: str) -> Any:
-    """Return the stored results of a benchmark."""
-    return json.loads((FOLDER / "results" / f"{name}.json").read_text())["results"]
-
-
-def markdown(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
 
 
 def with_error(row: dict[str, float], name: str, digits: int = 2) -> str:
@@ -227,37 +202,5 @@ TABLES: dict[str, Callable[[], str]] = {
 }
 
 
-def render() -> str:
-    """Return the page with all its tables made anew."""
-    text = PAGE.read_text()
-    for name, table in TABLES.items():
-        begin, end = f"<!-- begin {name} -->\n", f"<!-- end {name} -->"
-        pattern = re.compile(re.escape(begin) + ".*?" + re.escape(end), re.DOTALL)
-        if len(pattern.findall(text)) != 1:
-            raise ValueError(f"{PAGE.name} must have one block '{name}'.")
-        made = begin + table() + "\n" + end
-        text = pattern.sub(lambda _, made=made: made, text)
-    return FIGURE.sub(figure, text)
-
-
-def figure(found: re.Match[str]) -> str:
-    """Return a figure in a sentence, made anew."""
-    *keys, form = found[2].split("|")
-    value = stored(found[1])
-    for key in keys:
-        value = value[key]
-    return f"<!--{found[1]} {found[2]}-->{format(value, form)}<!--/-->"
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="fail if the page is out of date")
-    updated = render()
-    if parser.parse_args().check:
-        current = PAGE.read_text() == updated
-        sys.exit(0 if current else f"{PAGE.name} is out of date: run this script.")
-    PAGE.write_text(updated)
-
-
 if __name__ == "__main__":
-    main()
+    main("harmonisation.md", TABLES, __doc__)

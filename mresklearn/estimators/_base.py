@@ -34,7 +34,7 @@ from ..training._comparable import PEOPLE, comparable_weights
 from ..training._dataset import PeopleDataset
 from ..training._device import resolve_device, warn_of_device
 from ..training._history import plain_history
-from ..training._invariance import ADVERSARIAL, CHOICES, InvarianceTerm
+from ..training._invariance import ADVERSARIAL, CHOICES, WARM_UPS, InvarianceTerm
 from ..training._mixing import SiteMixing
 from ..training._net import TrainingNet, first_domain
 from ..training._precision import PRECISIONS
@@ -71,7 +71,11 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         "intensity": [Interval(Real, 0, 1, closed="left")],
         "penalty": [StrOptions(set(CHOICES)), callable, None],
         "penalty_weight": [Interval(Real, 0, None, closed="left")],
-        "penalty_warm_up": [Interval(Real, 0, 1, closed="both")],
+        "penalty_warm_up": [
+            Interval(Real, 0, 1, closed="both"),
+            StrOptions(set(WARM_UPS)),
+            callable,
+        ],
         "penalty_people": [StrOptions(set(PEOPLE))],
         "age_bandwidth": [Interval(Real, 0, None, closed="neither")],
         "site_mixup": [Interval(Real, 0, None, closed="left")],

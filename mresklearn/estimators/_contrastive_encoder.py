@@ -101,8 +101,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     penalty_weight : float, default=1.0
         Factor of the penalty, or of the reversed gradient; divided by `temperature` for contrastive
         losses, as their gradient is, so that one range from 0.1 to 10 serves all losses.
-    penalty_warm_up : float, default=0.1
-        Share of the epochs over which that factor rises from zero.
+    penalty_warm_up : float, "sigmoid" or callable, default=0.1
+        Share of the epochs over which that factor rises from zero; the course of Ganin et al.
+        (2016), which nears one after half of the epochs; or a function of the share of epochs done
+        that returns what the weight is multiplied by.
     penalty_people : {"all", "overlap", "reweighted"}, default="all"
         Who is compared by the penalty: everybody; people with others of their age at other sites,
         within `age_bandwidth`; or everybody, each site weighted to the ages of all sites together.
@@ -214,7 +216,8 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     multi-site brain age prediction, ISBI. Dufumier et al. (2021), Contrastive learning with
     continuous proxy meta-data for 3D MRI classification, MICCAI. Peng, Gong, Beckmann, Vedaldi,
     Smith (2021), Accurate brain age prediction with lightweight deep neural networks, Medical
-    Image Analysis. Yao et al. (2022), C-Mixup: improving generalization in regression, NeurIPS.
+    Image Analysis. Ganin et al. (2016), Domain-adversarial training of neural networks, JMLR 17.
+    Yao et al. (2022), C-Mixup: improving generalization in regression, NeurIPS.
 
     Examples
     --------
@@ -270,7 +273,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         intensity: float = 0.0,
         penalty: Any = None,
         penalty_weight: float = 1.0,
-        penalty_warm_up: float = 0.1,
+        penalty_warm_up: Any = 0.1,
         penalty_people: str = "all",
         age_bandwidth: float = 5.0,
         cross_site: float = 0.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +18,14 @@ from ..nn.adversary import SiteAdversary, confusion_loss, reverse_gradient
 from ..nn.penalties import PENALTIES, invariance_penalty
 from ._objective import Moment
 
-__all__ = ["ADVERSARIAL", "CHOICES", "InvarianceTerm", "SiteMonitor", "gradient_share"]
+__all__ = ["ADVERSARIAL", "CHOICES", "WARM_UPS", "InvarianceTerm", "SiteMonitor", "gradient_share"]
 
 ADVERSARIAL = ("adversarial", "conditional_adversarial", "confusion")
 CHOICES = (*PENALTIES, *ADVERSARIAL)
+# Ganin et al. 2016, JMLR 17, section 5.2.2
+WARM_UPS: dict[str, Callable[[float], float]] = {
+    "sigmoid": lambda done: 2 / (1 + math.exp(-10 * done)) - 1
+}
 N_FOLDS = 5
 PROBE_RIDGE = 1.0
 
@@ -35,15 +40,16 @@ class InvarianceTerm:
         One of :data:`CHOICES`, or a function of unit embeddings (n, d), site codes (n,) and ages.
     weight : float
         Factor of the penalty, or of the reversed gradient.
-    warm_up : float
-        Share of the epochs over which the weight rises from zero.
+    warm_up : float, "sigmoid" or callable
+        Share of the epochs over which the weight rises from zero, the published course, or a
+        function of the share of epochs done that returns a factor.
     age_bandwidth : float
         SD of the window of similar age, in years.
     """
 
     kind: str | Callable[[Tensor, Tensor, Tensor], Tensor]
     weight: float
-    warm_up: float
+    warm_up: float | str | Callable[[float], float]
     age_bandwidth: float
 
     @property
@@ -53,8 +59,12 @@ class InvarianceTerm:
 
     def factor(self, moment: Moment) -> float:
         """Return the weight in this epoch."""
-        rising = self.warm_up * moment.n_epochs
-        return self.weight * min(1.0, moment.epoch / rising if rising else 1.0)
+        done = min(1.0, moment.epoch / max(1, moment.n_epochs))
+        if callable(self.warm_up):
+            return self.weight * self.warm_up(done)
+        if isinstance(self.warm_up, str):
+            return self.weight * WARM_UPS[self.warm_up](done)
+        return self.weight * min(1.0, done / self.warm_up if self.warm_up else 1.0)
 
     def __call__(
         self,

@@ -10,6 +10,7 @@ from mresklearn import ContrastiveEncoder
 from mresklearn.exceptions import SingleSiteWarning
 from mresklearn.nn import contrastive_loss
 from mresklearn.training._comparable import comparable_weights
+from mresklearn.training._invariance import InvarianceTerm
 from mresklearn.training._mixing import SiteMixing
 from mresklearn.training._objective import ContrastiveObjective, Moment
 
@@ -158,5 +159,19 @@ def test_one_site_is_said_to_leave_them_without_effect(settings):
 
 def test_a_share_across_sites_needs_a_contrastive_loss():
     age = np.linspace(20, 80, 20)
-    with pytest.raises(ValueError, match="cross_site=0.5 is a share of a contrastive loss"):
+    with pytest.raises(ValueError, match=r"cross_site=0\.5 is a share of a contrastive loss"):
         ContrastiveEncoder(loss="l1", cross_site=0.5).fit(age[:, None], age)
+
+
+@pytest.mark.parametrize(
+    ("warm_up", "factors"),
+    [
+        (0.0, [1, 1, 1, 1]),
+        (0.5, [0, 0.5, 1, 1]),
+        ("sigmoid", [2 / (1 + np.exp(-10 * done)) - 1 for done in (0, 0.25, 0.5, 0.75)]),
+        (np.square, [0, 1 / 16, 1 / 4, 9 / 16]),
+    ],
+)
+def test_the_weight_follows_its_course(warm_up, factors):
+    term = InvarianceTerm("mmd", 3.0, warm_up, 5.0)
+    assert [term.factor(Moment(epoch, 4)) / 3 for epoch in range(4)] == pytest.approx(factors)
