@@ -21,25 +21,29 @@ def mmd(z: Tensor, site: Tensor, y: Tensor) -> Tensor:
     """Mean over pairs of sites of the squared MMD, as a number."""
     squared = torch.cdist(z, z).square()
     kernel = torch.stack([torch.exp(-gamma * squared) for gamma in BANDWIDTHS]).sum(dim=0)
-    members = [site == code for code in torch.unique(site)]
-    values = [
-        kernel[a][:, a].mean() + kernel[b][:, b].mean() - 2 * kernel[a][:, b].mean()
-        for first, a in enumerate(members)
-        for b in members[first + 1 :]
-    ]
-    return torch.tensor(torch.stack(values).mean().item() if values else 0.0, device=z.device)
+    members = one_hot(torch.unique(site, return_inverse=True)[1]).to(z.dtype)
+    shares = members / members.sum(dim=0)
+    means = shares.T @ kernel @ shares
+    own = means.diagonal()
+    return _mean_of_pairs(own[:, None] + own - 2 * means)
 
 
 def coral(z: Tensor, site: Tensor, y: Tensor) -> Tensor:
     """Mean over pairs of sites of the squared difference of covariances, as a number."""
     groups = [z[site == code] for code in torch.unique(site)]
-    covariances = [group.T.cov() for group in groups if len(group) > 1]
-    values = [
-        (a - b).square().mean() / (4 * z.shape[1] ** 2)
-        for first, a in enumerate(covariances)
-        for b in covariances[first + 1 :]
-    ]
-    return torch.tensor(torch.stack(values).mean().item() if values else 0.0, device=z.device)
+    covariances = [group.T.cov().flatten() for group in groups if len(group) > 1]
+    if len(covariances) < 2:
+        return z.new_zeros(())
+    stacked = torch.stack(covariances)
+    # the mean over entries, over 4 d^2: the dimension counts twice
+    squared = torch.cdist(stacked, stacked).square() / z.shape[1] ** 2
+    return _mean_of_pairs(squared / (4 * z.shape[1] ** 2))
+
+
+def _mean_of_pairs(table: Tensor) -> Tensor:
+    """Return the mean over pairs of sites as a number without gradient."""
+    first, second = torch.triu_indices(len(table), len(table), offset=1)
+    return torch.tensor(table[first, second].mean().item() if len(first) else 0.0)
 
 
 def hsic(z: Tensor, site: Tensor, y: Tensor) -> Tensor:
