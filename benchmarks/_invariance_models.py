@@ -140,7 +140,7 @@ class Model(RegressorMixin, BaseEstimator):
             encoder=ContrastiveEncoder(**settings),
             penalty_weight=self.weight,
             projector=SiteProjector(standardize=self.components is None),
-            **regressor,
+            **{"projection": None, **regressor},
         )
 
     def represent(self, X: np.ndarray, site: np.ndarray) -> np.ndarray:

@@ -1,8 +1,9 @@
 """Accuracy against what is left of the site, weight by weight, on fcon1000 (FreeSurfer, 23 sites).
 
-A perceptron with conditional MMD, ages by ridge regression from its embedding. Draws
-docs/images/invariance_path.png. The weight that the one-standard-error rule takes is chosen on the
-sites left out, so its error there is not one to report: ``invariance_fcon1000.py`` has those.
+A perceptron with conditional MMD, without projection; ridge regression reads the age from its
+embedding. Draws docs/images/invariance_path.png. The weight that the one-standard-error rule takes
+is chosen on the sites left out, so its error there is not one to report:
+``invariance_fcon1000.py`` has those.
 
     MRESKLEARN_DATA=/path/to/data python benchmarks/invariance_path_fcon1000.py [--penalty mmd]
 """
@@ -35,7 +36,8 @@ def main() -> None:
     X, age, site = fcon1000()
     encoder = ContrastiveEncoder(**RECIPE, batch_size=128, random_state=options.seed)
     model = make_pipeline(
-        StandardScaler(), DomainInvariantRegressor(penalty=options.penalty, encoder=encoder)
+        StandardScaler(),
+        DomainInvariantRegressor(penalty=options.penalty, projection=None, encoder=encoder),
     )
     start = time.perf_counter()
     with sklearn.config_context(enable_metadata_routing=True):

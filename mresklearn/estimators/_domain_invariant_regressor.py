@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from .._metadata import site_of_rows
 from ..training._invariance import CHOICES
 from ._contrastive_encoder import ContrastiveEncoder
+from ._penalty_report import warn_of_one_site
 
 
 class DomainInvariantRegressor(
@@ -29,9 +30,9 @@ class DomainInvariantRegressor(
 ):
     """Predict age from an embedding that is penalised for what it tells of the site beyond age.
 
-    Optionally the directions in which the known sites shift are projected out first; then a network
-    learns an embedding by a contrastive or supervised loss and a penalty; then ridge regression
-    reads the age. Site is needed in `fit` only, so that people of new sites are no special case.
+    The directions in which the known sites shift are projected out first; then a network learns an
+    embedding by a contrastive or supervised loss and a penalty; then ridge regression reads the
+    age. Site is needed in `fit` only, so that people of new sites are no special case.
 
     Parameters
     ----------
@@ -41,10 +42,10 @@ class DomainInvariantRegressor(
     penalty_weight : float, default=1.0
         Its weight. Choose it with :class:`mresklearn.model_selection.SiteSearchCV`, whose inner
         folds leave out training sites.
-    projection : {"input", "embedding"} or None, default=None
+    projection : {"input", "embedding"} or None, default="input"
         Where the site directions given age are projected out by
         :class:`mresklearn.harmonization.SiteProjector`: of the maps or features before the network,
-        of the embedding before the readout, or nowhere.
+        of the embedding before the readout, or nowhere. The first lowers errors at new sites most.
     projector : SiteProjector or None, default=None
         Prototype of that projection; None takes the default one, which removes the directions that
         carry over to sites left out, and none where none does. ``SiteProjector(rank="all")`` suits
@@ -60,7 +61,7 @@ class DomainInvariantRegressor(
     encoder_ : ContrastiveEncoder
         Fitted encoder.
     projector_ : SiteProjector or None
-        Fitted projection.
+        Fitted projection; None without one, or with one site.
     readout_ : regressor
         Fitted readout.
     history_ : list of dict
@@ -122,7 +123,7 @@ class DomainInvariantRegressor(
         *,
         penalty: str | Callable | None = "conditional_mmd",
         penalty_weight: float = 1.0,
-        projection: str | None = None,
+        projection: str | None = "input",
         projector: Any = None,
         encoder: ContrastiveEncoder | None = None,
         readout: Any = None,
@@ -160,8 +161,7 @@ class DomainInvariantRegressor(
         site = site_of_rows(X, "site") if site is None else site
         self.projector_ = None
         if self.projection == "input":
-            self.projector_ = self._fit_projector(X, y, site)
-            X = self.projector_.transform(X)
+            X = self._project(self._fit_projector(X, y, site), X)
         prototype = ContrastiveEncoder(balance="site") if self.encoder is None else self.encoder
         self.encoder_ = clone(prototype).set_params(
             penalty=self.penalty, penalty_weight=self.penalty_weight
@@ -169,12 +169,12 @@ class DomainInvariantRegressor(
         self.encoder_.fit(X, y, site=site, groups=groups)
         embedding = self.encoder_.transform(X)
         if self.projection == "embedding":
-            self.projector_ = self._fit_projector(embedding, y, site)
-            embedding = self.projector_.transform(embedding)
+            embedding = self._project(self._fit_projector(embedding, y, site), embedding)
         readout = Ridge(alpha=1.0) if self.readout is None else clone(self.readout)
         self.readout_ = readout.fit(embedding, np.asarray(y, dtype=np.float64).ravel())
         self.history_, self.sites_ = self.encoder_.history_, self.encoder_.sites_
-        first = self.projector_ if self.projection == "input" else self.encoder_
+        projected_first = self.projection == "input" and self.projector_ is not None
+        first = self.projector_ if projected_first else self.encoder_
         self.n_features_in_ = first.n_features_in_
         if hasattr(first, "feature_names_in_"):
             self.feature_names_in_ = first.feature_names_in_
@@ -195,10 +195,10 @@ class DomainInvariantRegressor(
         """
         check_is_fitted(self)
         if self.projection == "input":
-            X = self.projector_.transform(X)
+            X = self._project(self.projector_, X)
         embedding = self.encoder_.transform(X)
         if self.projection == "embedding":
-            embedding = self.projector_.transform(embedding)
+            embedding = self._project(self.projector_, embedding)
         return embedding
 
     def predict(self, X: Any) -> np.ndarray:
@@ -217,16 +217,25 @@ class DomainInvariantRegressor(
         check_is_fitted(self)
         return self.readout_.predict(self.transform(X)).astype(np.float32)
 
+    def _project(self, projector: Any, X: Any) -> Any:
+        return X if projector is None else projector.transform(X)
+
     def _fit_projector(self, X: Any, y: Any, site: Any) -> Any:
+        """Fit the projection on the first domain variable; with one site there is none."""
+        domains = None if site is None else np.asarray(site)
+        first = domains[:, 0] if domains is not None and domains.ndim == 2 else site
+        if first is None or len(np.unique(np.asarray(first).astype(str))) == 1:
+            if not (self.penalty is not None and self.penalty_weight):  # else the encoder says so
+                warn_of_one_site({"projection": self.projection})
+            return None
         if self.projector is None:
             from ..harmonization import SiteProjector  # estimators otherwise know no harmonisation
 
             projector = SiteProjector()
         else:
             projector = clone(self.projector)
-        domains = np.asarray(site) if site is not None else None
-        first = domains[:, 0] if domains is not None and domains.ndim == 2 else site
-        return projector.fit(X, y, site=first)
+        self.projector_ = projector.fit(X, y, site=first)
+        return self.projector_
 
     @property
     def _n_features_out(self) -> int:
