@@ -66,9 +66,10 @@ def weights() -> str:
 
 def path() -> str:
     rows = stored("invariance_path_fcon1000")["table"]
+    weight = "domaininvariantregressor__penalty_weight"
     lines = [
         [
-            f"{row['domaininvariantregressor__penalty_weight']:g}" + (" (chosen)" if row["chosen"] else ""),
+            f"{row[weight]:g}" + (" (chosen)" if row["chosen"] else ""),
             f"{row['error_left_out']:.2f} ± {row['error_left_out_se']:.2f}",
             number(row["error_known"]), number(row["site_linear"]), number(row["site_rbf"]),
             number(row["site_floor"]),

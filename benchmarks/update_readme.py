@@ -17,10 +17,6 @@ END = "<!-- end of results -->"
 TITLES = {
     "losses_oasis1": "`oasis1_t1_4mm`: T1 of healthy people, {n_scans} scans, the same "
     "{n_folds} folds of whole persons and 30 epochs for all (`benchmarks/compare_losses.py`)",
-    "losses_simulated_stiffness": "Simulated stiffness at 8 mm, {n_scans} people of 14 to 90 "
-    "years, {n_folds} folds (`benchmarks/compare_losses.py`)",
-    "losses_simulated_stiffness_damping_ratio": "The same people, stiffness and damping ratio "
-    "together",
     "brain_age_mre134": "`mre134`: stiffness and damping ratio, {n_scans} people of 18 to 35 "
     "years, each of {n_folds} studies held out in turn",
 }
@@ -61,6 +57,36 @@ def stored(name: str) -> dict | None:
     """Return the stored results of a benchmark, or None."""
     path = FOLDER / "results" / f"{name}.json"
     return json.loads(path.read_text())["results"] if path.exists() else None
+
+
+NEW_SITES = (
+    "mean age", "ridge", "ComBat + ridge", "projected ridge", "SVR", "network", "conditional_mmd",
+    "projected network", "projected conditional_mmd",
+)  # fmt: skip
+
+
+def new_sites() -> list[str]:
+    """Return the table of errors at sites never seen."""
+    found = stored("invariance_fcon1000")
+    if found is None:
+        return []
+    keys = {
+        "MAE": "MAE, new sites", "known, error": "MAE, known sites, half of the people",
+        "known, linear": "site, linear probe", "known, rbf": "site, RBF probe",
+        "known, floor": "from age alone",
+    }  # fmt: skip
+    lines = [
+        f"`fcon1000`: FreeSurfer features of {found['n_people']} people, each of "
+        f"{found['n_sites']} sites held out in turn; `docs/invariance.md` has all methods "
+        "(`benchmarks/invariance_fcon1000.py`).",
+        "",
+        "| model | " + " | ".join(keys.values()) + " |",
+        "|---" * (len(keys) + 1) + "|",
+    ]
+    for name in NEW_SITES:
+        row = found["table"][name]
+        lines.append(f"| {name} | " + " | ".join(f"{row[key]:.2f}" for key in keys) + " |")
+    return [*lines, ""]
 
 
 def speed() -> list[str]:
@@ -118,7 +144,7 @@ def render() -> str:
             results = record["results"]
             lines += [title.format(**results) + f" (seed {record['seed']}).", ""]
             lines += [*table(results["table"]), ""]
-    lines += speed()
+    lines += new_sites() + speed()
     text = README.read_text()
     head, rest = text.split(BEGIN)
     return head + BEGIN + "\n" + "\n".join(lines) + END + rest.split(END)[1]

@@ -22,7 +22,7 @@ def test_the_example_of_the_readme_runs():
     exec(small, {})
 
 
-@pytest.mark.parametrize("page", ["readme", "harmonisation_docs", "invariance_docs"])
+@pytest.mark.parametrize("page", ["readme", "harmonisation_docs", "invariance_docs", "losses_docs"])
 def test_tables_of_documents_are_the_stored_results(page):
     script = ROOT / "benchmarks" / f"update_{page}.py"
     run = subprocess.run(

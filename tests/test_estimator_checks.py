@@ -14,6 +14,8 @@ from mresklearn import (
     MapLoader,
     MapMasker,
     MapScaler,
+    NeurodegenerationClassifier,
+    RegionalBrainAge,
     RegionAverager,
     RegionCropper,
     SiteProjector,
@@ -25,7 +27,7 @@ from mresklearn.utils.estimator_checks import (
 )
 
 # for maps these need a label image, which test_map_checks_with_labels gives them
-LABELLED = [RegionAverager(), RegionCropper()]
+LABELLED = [RegionalBrainAge(), RegionAverager(), RegionCropper()]
 INSTANCES = [
     *LABELLED,
     MapLoader(),
@@ -36,6 +38,12 @@ INSTANCES = [
     DomainInvariantRegressor(
         # scikit-learn's targets are of unit variance, not years
         encoder=ContrastiveEncoder(sigma=0.3, max_epochs=8, width=8, random_state=0)
+    ),
+    NeurodegenerationClassifier(
+        # a threshold that was set in folds is not the one that the checks compare with
+        encoder=ContrastiveEncoder(max_epochs=4, width=4, random_state=0),
+        threshold=0.5,
+        cv=2,
     ),
 ]
 # they take tables only

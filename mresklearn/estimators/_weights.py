@@ -37,6 +37,7 @@ def find_network(source: str | PathLike[str] | BaseEstimator) -> nn.Module:
     steps = [step for _, step in model.steps] if isinstance(model, Pipeline) else [model]
     steps = [step.estimator if isinstance(step, FrozenEstimator) else step for step in steps]
     for step in reversed(steps):
+        step = getattr(step, "encoder_", step)  # of a DomainInvariantRegressor
         if hasattr(step, "net_"):
             return step.net_.module_
     raise ValueError(

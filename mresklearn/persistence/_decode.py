@@ -75,7 +75,8 @@ class Decoder:
         kind = find_class(content["class"])
         estimator = kind.__new__(kind)
         state = self.decode(content["state"])
-        if hasattr(estimator, "_restore_attributes"):
+        # asked of the class: an instance may pass the question on to what it does not hold yet
+        if hasattr(kind, "_restore_attributes"):
             estimator._restore_attributes(state)
         else:
             estimator.__dict__.update(state)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import kl_div, log_softmax, softmax
+from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from ..nn._pairs import pair_weights
 from ..nn._recipes import find_recipe
@@ -191,3 +191,35 @@ class SupervisedObjective:
         z = (torch.stack([centres - half, centres + half]) - y[:, None, None]) / self.sigma
         share = torch.special.ndtr(z).diff(dim=1).squeeze(1)
         return share / share.sum(dim=1, keepdim=True)
+
+
+@dataclass(frozen=True)
+class DiagnosisObjective:
+    """Cross-entropy of a linear head on the embedding, for diagnoses numbered from 0.
+
+    Parameters
+    ----------
+    class_weight : tuple of float
+        What a person of each diagnosis counts, so that rare ones are not drowned.
+    """
+
+    class_weight: tuple[float, ...]
+
+    gradient_scale = 1.0
+
+    @property
+    def n_outputs(self) -> int:
+        """Width of the head: one output per diagnosis."""
+        return len(self.class_weight)
+
+    def __call__(self, outputs: Tensor, y: Tensor, site: Tensor, moment: Moment) -> Tensor:
+        outputs = outputs.float()
+        codes = y.long().repeat_interleave(outputs.shape[1])
+        weight = outputs.new_tensor(self.class_weight)[codes]
+        wrong = cross_entropy(outputs.flatten(0, 1), codes, reduction="none")
+        # over all people, not over the weights of the batch, which the rare ones come and go in
+        return (wrong * weight).mean()
+
+    def count_unpaired(self, y: Tensor) -> int:
+        """Return 0: people are not compared with each other."""
+        return 0

@@ -16,7 +16,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, clone, is_classifier
 
 from ..maps import MapArray
 
@@ -136,6 +136,8 @@ def _people(channels: int = 2) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _fit(estimator: BaseEstimator, X: Any, y: np.ndarray, **metadata: Any) -> BaseEstimator:
     if "random_state" in estimator.get_params():
         estimator.set_params(random_state=0)
+    if is_classifier(estimator):
+        y = np.where(y > 50, "AD", "CN")
     return estimator.fit(X, y, **metadata)
 
 

@@ -1,0 +1,470 @@
+"""NeurodegenerationClassifier: a diagnosis from maps, with what a brain-age model has learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from os import PathLike
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import StratifiedGroupKFold
+from sklearn.utils import assert_all_finite, check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from .._metadata import check_labels, site_of_rows
+from ..exceptions import MissingMetadataError
+from ..maps._validation import check_maps
+from ._calibrated_scores import CalibratedScores
+from ._contrastive_encoder import ContrastiveEncoder
+from ._diagnosis_features import Embedding, Gaps, NetworkScores, People, pretrained
+from ._diagnosis_network import diagnosis_network
+from ._inputs import resolve_site
+
+FEATURES = ("embedding", "gap", "regional_gaps")
+MODEL = [HasMethods(["fit"]), str, PathLike, None]
+
+
+class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimator):
+    """Tell diagnoses apart from maps, few patients and a brain-age model of healthy people.
+
+    Patients are few, so what is learnt of the brain should come from elsewhere: an encoder that was
+    trained to order healthy people by age. Its embedding, the gap between predicted and true age,
+    and such gaps by region go to a small, weighted classifier, whose probabilities are calibrated
+    and whose threshold is set on people that it had not seen.
+
+    Parameters
+    ----------
+    tuning : {"frozen", "fine_tune", "scratch"} or None, default=None
+        Where the embedding comes from: `brain_age` as it is; a network that starts from the weights
+        of `brain_age` and is trained to tell the diagnosis; or one from random weights. None takes
+        "frozen" where `brain_age` is fitted, and "scratch" otherwise.
+    brain_age : estimator, path-like or None, default=None
+        Model of age, and of the embedding: fitted on other people and wrapped in
+        :class:`sklearn.frozen.FrozenEstimator`, or the folder of a saved one. One that is not
+        fitted is trained on the healthy training people, for the gap.
+    regional_brain_age : estimator, path-like or None, default=None
+        The same, with one predicted age per region, such as :class:`RegionalBrainAge`.
+    features : "auto" or sequence of {"embedding", "gap", "regional_gaps"}, default="auto"
+        What the diagnosis is told from; "auto" takes the embedding, and the gaps where there is a
+        model for them and ages are given.
+    reference : str or None, default=None
+        Label of healthy people, on whom brain age is defined; None takes "CN" where there are gaps.
+    encoder : ContrastiveEncoder or None, default=None
+        Settings of the network that is trained to tell the diagnosis, penalty included; None takes
+        the default ones.
+    classifier : classifier or None, default=None
+        What tells the diagnosis from the standardised features. None takes logistic regression with
+        ``C=0.1`` and balanced class weights.
+    calibration : {"sigmoid"} or None, default="sigmoid"
+        How scores become probabilities (Platt 1999): a sigmoid fitted to scores out of fold.
+    threshold : {"balanced_accuracy"} or float, default="balanced_accuracy"
+        Probability from which on `predict` says the second of two diagnoses: the one of the
+        largest balanced accuracy out of fold, or a number. Of more diagnoses, the likeliest wins.
+    cv : int, default=5
+        Folds of all of this, stratified by diagnosis; nobody is in two. As many as the rarest
+        diagnosis has people, if these are fewer.
+    random_state : int, RandomState or None, default=None
+        Draws the folds.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Diagnoses, sorted.
+    sources_ : list
+        What makes the features, fitted.
+    scores_ : object
+        Scaler, classifier and sigmoid, fitted on all training people.
+    threshold_ : float
+        Probability of the second of two diagnoses above which it is predicted; NaN with more.
+    out_of_fold_ : ndarray of shape (n_rows, n_classes)
+        Probabilities of training people by classifiers that were fitted without them. The sigmoid
+        and the threshold are fitted to them, so that they look a little better than new people's.
+    sites_ : ndarray of str
+        Sites seen in `fit`.
+    n_features_in_ : int
+        Channels (maps) or columns (2-D features).
+
+    Raises
+    ------
+    MissingMetadataError
+        If gaps are wanted and there are no ages.
+    ValueError
+        If a fitted model is not wrapped, a setting lacks what it needs, or a diagnosis has one
+        person.
+
+    See Also
+    --------
+    mresklearn.metrics.compare_gaps : Whether groups differ in their gap, with covariates.
+    DomainInvariantRegressor : A brain-age model for `brain_age`.
+
+    Notes
+    -----
+    Features of training people come from models that had not seen them, as those of new people
+    will: scores of the network from networks of the other folds, gaps from age models of the other
+    folds. A frozen model has seen none of them. A model that was trained on people of this study
+    breaks that, and makes the healthy look healthier than they are.
+
+    Gaps are corrected for their bias with age by a line through the healthy training people
+    (:class:`~mresklearn.metrics.BrainAgeBiasCorrector`, method "de_lange"). They need the age of
+    new people, as keyword `age` of `predict`, or as a column ``age`` that travels with the rows.
+
+    References
+    ----------
+    Platt (1999), Probabilistic outputs for support vector machines, in: Advances in large margin
+    classifiers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.frozen import FrozenEstimator
+    >>> from mresklearn import ContrastiveEncoder, DomainInvariantRegressor
+    >>> from mresklearn.estimators import NeurodegenerationClassifier
+    >>> rng = np.random.default_rng(0)
+    >>> age = rng.uniform(60, 90, 120)
+    >>> diagnosis = np.repeat(["CN", "AD", "CN"], [60, 12, 48])
+    >>> regions = rng.normal(size=(120, 6)) + (age + 15 * (diagnosis == "AD"))[:, None] / 5
+    >>> encoder = ContrastiveEncoder(loss="l1", max_epochs=10, random_state=0)
+    >>> model = DomainInvariantRegressor(encoder=encoder, penalty=None)
+    >>> healthy = FrozenEstimator(model.fit(regions[72:], age[72:]))
+    >>> classifier = NeurodegenerationClassifier(brain_age=healthy, random_state=0)
+    >>> classifier = classifier.fit(regions[:72], diagnosis[:72], age=age[:72])
+    >>> classifier.predict_proba(regions[:2], age=age[:2]).shape
+    (2, 2)
+    >>> classifier.get_feature_names_out()[-1]
+    'gap'
+    """
+
+    __metadata_request__fit = {"age": True, "site": True, "groups": True}
+    __metadata_request__predict = {"age": True}
+    __metadata_request__predict_proba = {"age": True}
+    __metadata_request__decision_function = {"age": True}
+    __metadata_request__transform = {"age": True}
+    __metadata_request__score = {"age": True}
+
+    _parameter_constraints: dict = {
+        "tuning": [StrOptions({"frozen", "fine_tune", "scratch"}), None],
+        "brain_age": MODEL,
+        "regional_brain_age": MODEL,
+        "features": [StrOptions({"auto"}), list, tuple],
+        "reference": [str, None],
+        "encoder": [ContrastiveEncoder, None],
+        "classifier": [HasMethods(["fit", "predict"]), None],
+        "calibration": [StrOptions({"sigmoid"}), None],
+        "threshold": [StrOptions({"balanced_accuracy"}), Interval(Real, 0, 1, closed="both")],
+        "cv": [Interval(Integral, 2, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        *,
+        tuning: str | None = None,
+        brain_age: Any = None,
+        regional_brain_age: Any = None,
+        features: str | Sequence[str] = "auto",
+        reference: str | None = None,
+        encoder: ContrastiveEncoder | None = None,
+        classifier: Any = None,
+        calibration: str | None = "sigmoid",
+        threshold: str | float = "balanced_accuracy",
+        cv: int = 5,
+        random_state: Any = None,
+    ) -> None:
+        self.tuning = tuning
+        self.brain_age = brain_age
+        self.regional_brain_age = regional_brain_age
+        self.features = features
+        self.reference = reference
+        self.encoder = encoder
+        self.classifier = classifier
+        self.calibration = calibration
+        self.threshold = threshold
+        self.cv = cv
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(
+        self, X: Any, y: Any, *, age: Any = None, site: Any = None, groups: Any = None
+    ) -> NeurodegenerationClassifier:
+        """Learn to tell the diagnoses.
+
+        Parameters
+        ----------
+        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
+            Training people.
+        y : array-like of shape (n,)
+            Their diagnoses.
+        age : array-like of shape (n,) or None, default=None
+            Their ages in years, for gaps; None takes the column ``age`` that came with the rows.
+        site : array-like of shape (n,) or None, default=None
+            Their sites, for networks with a penalty.
+        groups : array-like of shape (n,) or None, default=None
+            Person of each row, none of whom is in two folds; None: every row is a person.
+
+        Returns
+        -------
+        self : NeurodegenerationClassifier
+            The fitted classifier.
+        """
+        X = check_maps(self, X, reset=True)
+        codes = self._check_diagnosis(y, len(X))
+        person = (
+            np.arange(len(X)) if groups is None else check_labels(groups, len(X), name="groups")[0]
+        )
+        age = self._ages(age, X)
+        _, self.sites_ = resolve_site(site, X)
+        site = site_of_rows(X, "site") if site is None else site
+        people = People(X, age, site, person)
+        sources = self._sources(age is not None)
+        healthy = self._healthy(codes, sources)
+        folds = self._folds(codes, person)
+        parts = [source.learn(people, codes, healthy, folds) for source in sources]
+        self.sources_ = sources
+        self.feature_names_ = [
+            name
+            for source, part in zip(sources, parts, strict=True)
+            for name in source.names(part.shape[1])
+        ]
+        scores = CalibratedScores(self.classifier, self.calibration, self.threshold)
+        self.scores_ = scores.fit(np.hstack(parts), codes, folds)
+        self.out_of_fold_, self.threshold_ = scores.out_of_fold_, scores.threshold_
+        return self
+
+    def transform(self, X: Any, *, age: Any = None) -> np.ndarray:
+        """Return the features that the diagnosis is told from, before they are standardised.
+
+        Parameters
+        ----------
+        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
+            People with samples of the shape seen in `fit`.
+        age : array-like of shape (n,) or None, default=None
+            Their ages in years, where gaps are among the features.
+
+        Returns
+        -------
+        features : ndarray of shape (n, n_features_out), float32
+            Columns as :meth:`get_feature_names_out` says.
+        """
+        check_is_fitted(self)
+        X = check_maps(self, X, reset=False)
+        age = self._ages(age, X)
+        if age is None:
+            self._need_age(self.sources_)
+        people = People(X, age, None, np.arange(len(X)))
+        return np.hstack([source.features(people) for source in self.sources_]).astype(np.float32)
+
+    def decision_function(self, X: Any, *, age: Any = None) -> np.ndarray:
+        """Return scores: of two diagnoses above 0 where the second is predicted.
+
+        Parameters
+        ----------
+        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
+            People with samples of the shape seen in `fit`.
+        age : array-like of shape (n,) or None, default=None
+            Their ages in years, where gaps are among the features.
+
+        Returns
+        -------
+        scores : ndarray of shape (n,) or (n, n_classes)
+            Probability less the threshold; of more diagnoses, probabilities.
+        """
+        probability = self.predict_proba(X, age=age)
+        return probability[:, 1] - self.threshold_ if len(self.classes_) == 2 else probability
+
+    def predict_proba(self, X: Any, *, age: Any = None) -> np.ndarray:
+        """Return the probability of each diagnosis.
+
+        Parameters
+        ----------
+        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
+            People with samples of the shape seen in `fit`.
+        age : array-like of shape (n,) or None, default=None
+            Their ages in years, where gaps are among the features.
+
+        Returns
+        -------
+        probability : ndarray of shape (n, n_classes)
+            As frequent as among the training people; other places have other frequencies.
+        """
+        check_is_fitted(self)
+        return self.scores_.predict_proba(self.transform(X, age=age).astype(np.float64))
+
+    def predict(self, X: Any, *, age: Any = None) -> np.ndarray:
+        """Return the diagnosis of each person.
+
+        Parameters
+        ----------
+        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
+            People with samples of the shape seen in `fit`.
+        age : array-like of shape (n,) or None, default=None
+            Their ages in years, where gaps are among the features.
+
+        Returns
+        -------
+        diagnosis : ndarray of shape (n,)
+            Of those in `classes_`.
+        """
+        scores = self.decision_function(X, age=age)
+        picked = (scores > 0).astype(int) if scores.ndim == 1 else scores.argmax(axis=1)
+        return self.classes_[picked]
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None, *, age: Any = None) -> float:
+        """Return the accuracy of `predict`; prefer an area under the curve where patients are few.
+
+        Parameters
+        ----------
+        X : MapArray, array of shape (n, [channels,] x, y, z), paths, or (n, features)
+            People with samples of the shape seen in `fit`.
+        y : array-like of shape (n,)
+            Their diagnoses.
+        sample_weight : array-like of shape (n,) or None, default=None
+            What each row counts.
+        age : array-like of shape (n,) or None, default=None
+            Their ages in years, where gaps are among the features.
+
+        Returns
+        -------
+        accuracy : float
+            Share of rows told rightly.
+        """
+        return float(accuracy_score(y, self.predict(X, age=age), sample_weight=sample_weight))
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the columns of `transform`.
+
+        Parameters
+        ----------
+        input_features : ignored
+            For scikit-learn.
+
+        Returns
+        -------
+        names : ndarray of str
+            Such as "embedding0" and "gap".
+        """
+        check_is_fitted(self)
+        return np.asarray(self.feature_names_, dtype=object)
+
+    def _check_diagnosis(self, y: Any, n_rows: int) -> np.ndarray:
+        """Return diagnoses numbered from 0; keep their names."""
+        if y is None:
+            raise ValueError(
+                "This estimator requires y to be passed, but the target y is None. Give diagnoses."
+            )
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        if len(y) != n_rows:
+            raise ValueError(
+                f"Found input variables with inconsistent numbers of samples: X has {n_rows}, y "
+                f"has {len(y)}."
+            )
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y has one class, {self.classes_[0]!r}: there is nothing to tell apart. Give "
+                "people of two diagnoses or more."
+            )
+        return codes
+
+    def _ages(self, age: Any, X: Any) -> np.ndarray | None:
+        age = site_of_rows(X, "age") if age is None else age
+        if age is None:
+            return None
+        age = np.asarray(age, dtype=np.float64).ravel()
+        if len(age) != len(X) or not np.isfinite(age).all():
+            raise ValueError(
+                f"age must hold a number for each of {len(X)} rows, got {len(age)} of which "
+                f"{np.count_nonzero(~np.isfinite(age))} are missing."
+            )
+        return age
+
+    def _sources(self, has_age: bool) -> list[Any]:
+        """Return what makes the features, unfitted."""
+        models = {
+            "gap": pretrained(self.brain_age, "brain_age"),
+            "regional_gaps": pretrained(self.regional_brain_age, "regional_brain_age"),
+        }
+        wanted = self.features
+        if wanted == "auto":
+            wanted = ["embedding"]
+            wanted += [name for name, (model, _) in models.items() if model is not None and has_age]
+        unknown = set(wanted) - set(FEATURES)
+        if unknown or not wanted:
+            raise ValueError(f"features must be among {FEATURES}, got {self.features!r}.")
+        sources: list[Any] = [self._embedding(*models["gap"])] if "embedding" in wanted else []
+        for name, prefix in (("gap", "gap"), ("regional_gaps", "regional_gap")):
+            if name not in wanted:
+                continue
+            model, is_fitted = models[name]
+            if model is None:
+                needed = "brain_age" if name == "gap" else "regional_brain_age"
+                raise ValueError(f"features has {name!r}, which needs a model of age: {needed}=.")
+            sources.append(Gaps(model, is_fitted=is_fitted, prefix=prefix))
+        if not has_age:
+            self._need_age(sources)
+        return sources
+
+    def _embedding(self, model: Any, is_fitted: bool) -> Embedding | NetworkScores:
+        """Return what makes the embedding, or the scores of a network."""
+        tuning = self.tuning or ("frozen" if is_fitted else "scratch")
+        if tuning != "scratch" and not is_fitted:
+            raise ValueError(
+                f"tuning={tuning!r} needs brain_age, fitted on other people and wrapped in "
+                "sklearn.frozen.FrozenEstimator, or the folder of a saved model."
+            )
+        if tuning == "frozen":
+            if not hasattr(model, "transform"):
+                raise ValueError("brain_age has no transform, so there is no embedding to use.")
+            return Embedding(model)
+        return NetworkScores(
+            diagnosis_network(self.encoder, model if tuning == "fine_tune" else None)
+        )
+
+    def _need_age(self, sources: list[Any]) -> None:
+        if any(isinstance(source, Gaps) for source in sources):
+            raise MissingMetadataError(
+                "Brain-age gaps are among the features, and there are no ages. Pass age=, or let "
+                "them travel with the rows: MapLoader(metadata=['age'])."
+            )
+
+    def _healthy(self, codes: np.ndarray, sources: list[Any]) -> np.ndarray:
+        """Return who is healthy; it matters for gaps alone."""
+        reference = "CN" if self.reference is None else self.reference
+        found = np.flatnonzero(self.classes_.astype(str) == reference)
+        if len(found) == 0:
+            if any(isinstance(source, Gaps) for source in sources) or self.reference is not None:
+                raise ValueError(
+                    f"No diagnosis is {reference!r} among {list(self.classes_)}. Name the healthy "
+                    "people, whose brain age is their age, by reference=."
+                )
+            return np.zeros(len(codes), bool)
+        return codes == found[0]
+
+    def _folds(self, codes: np.ndarray, person: np.ndarray) -> list:
+        """Return folds with people of every diagnosis in each."""
+        fewest = min(len(np.unique(person[codes == code])) for code in range(len(self.classes_)))
+        if fewest < 2:
+            counts = dict(zip(self.classes_.tolist(), np.bincount(codes).tolist(), strict=True))
+            raise ValueError(
+                "A class has one person only, so that nobody is left to test it on: rows by "
+                f"diagnosis are {counts}. Give two persons or more of each."
+            )
+        seed = check_random_state(self.random_state).randint(2**31 - 1)
+        splitter = StratifiedGroupKFold(min(self.cv, fewest), shuffle=True, random_state=seed)
+        return list(splitter.split(codes, codes, person))
+
+    @property
+    def _n_features_out(self) -> int:
+        return len(self.feature_names_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = True
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags

@@ -1,0 +1,309 @@
+"""NeurodegenerationClassifier: features made without the person, probabilities that hold."""
+
+import numpy as np
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.decomposition import PCA
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+
+from mresklearn import (
+    ContrastiveEncoder,
+    DomainInvariantRegressor,
+    MapArray,
+    NeurodegenerationClassifier,
+    load,
+    save,
+)
+from mresklearn.exceptions import MissingMetadataError
+from mresklearn.metrics import BrainAgeBiasCorrector
+
+ENCODER = ContrastiveEncoder(loss="l1", max_epochs=8, width=4, random_state=0)
+
+
+def people(n=90, n_patients=20, seed=0, effect=12.0):
+    """Return features, diagnosis, age and person; patients look older than they are."""
+    random = np.random.default_rng(seed)
+    age = random.uniform(55, 90, n)
+    diagnosis = np.where(np.arange(n) < n_patients, "AD", "CN")
+    brain_age = age + effect * (diagnosis == "AD")
+    loads = np.linspace(0.5, 1.5, 6)
+    X = (brain_age[:, None] - 70) / 10 * loads + random.normal(size=(n, 6))
+    order = random.permutation(n)
+    return X[order], diagnosis[order], age[order]
+
+
+class LinearAge(Ridge):
+    """A brain-age model with an embedding."""
+
+    def transform(self, X):
+        return X @ np.eye(X.shape[1])[:, :2]
+
+
+@pytest.fixture(scope="module")
+def healthy_model():
+    X, _, age = people(200, 0, seed=1)
+    return FrozenEstimator(LinearAge(1.0).fit(X, age))
+
+
+def test_frozen_features_are_the_embedding_and_the_corrected_gap(healthy_model):
+    X, diagnosis, age = people()
+    model = NeurodegenerationClassifier(brain_age=healthy_model, random_state=0)
+    model.fit(X, diagnosis, age=age)
+    features = model.transform(X, age=age)
+    assert list(model.get_feature_names_out()) == ["embedding0", "embedding1", "gap"]
+    np.testing.assert_allclose(features[:, :2], healthy_model.transform(X), rtol=1e-6)
+    healthy = diagnosis == "CN"
+    predicted = healthy_model.predict(X)
+    slope, intercept = np.polyfit(age[healthy], predicted[healthy], 1)
+    np.testing.assert_allclose(features[:, 2], predicted - intercept - slope * age, atol=1e-4)
+
+
+def test_the_bias_of_the_gap_is_learnt_from_healthy_training_people_alone(healthy_model):
+    X, diagnosis, age = people()
+    settings = {"brain_age": healthy_model, "features": ["gap"], "random_state": 0}
+    first = NeurodegenerationClassifier(**settings).fit(X, diagnosis, age=age)
+    moved = X + 3.0 * (diagnosis == "AD")[:, None]
+    second = NeurodegenerationClassifier(**settings).fit(moved, diagnosis, age=age)
+    np.testing.assert_allclose(first.transform(X, age=age), second.transform(X, age=age))
+
+
+def test_an_age_model_that_is_not_fitted_never_predicts_its_training_people():
+    X, diagnosis, age = people()
+    seen = []
+
+    class Recorder(Ridge):
+        def fit(self, X, y):
+            self.rows_ = {tuple(row) for row in X}
+            return super().fit(X, y)
+
+        def predict(self, X):
+            seen.append(len(self.rows_ & {tuple(row) for row in X}))
+            return super().predict(X)
+
+    model = NeurodegenerationClassifier(brain_age=Recorder(), features=["gap"], random_state=0)
+    model.fit(X, diagnosis, age=age)
+    assert seen == [0] * 5
+    # and what is kept has seen all healthy people, and no patient
+    assert model.sources_[0].model_.rows_ == {tuple(row) for row in X[diagnosis == "CN"]}
+
+
+def test_scores_of_a_network_are_those_of_networks_without_the_person():
+    random = np.random.default_rng(0)
+    X, diagnosis = random.normal(size=(60, 20)), np.repeat(["AD", "CN"], [20, 40])
+    encoder = ContrastiveEncoder(max_epochs=60, noise=0.0, width=8, random_state=0)
+    model = NeurodegenerationClassifier(encoder=encoder, cv=4, random_state=0).fit(X, diagnosis)
+    in_sample = roc_auc_score(diagnosis == "AD", -model.transform(X)[:, 1])
+    out_of_fold = roc_auc_score(diagnosis == "AD", model.out_of_fold_[:, 0])
+    # nothing tells the diagnosis here: a network learns it by heart, and that must not count
+    assert in_sample > 0.95
+    assert 0.25 < out_of_fold < 0.75
+
+
+def test_nobody_is_in_two_folds(healthy_model):
+    X, diagnosis, age = people(60, 20)
+    X, diagnosis, age = (np.repeat(part, 2, axis=0) for part in (X, diagnosis, age))
+    person = np.repeat(np.arange(60), 2)
+    groups = []
+
+    class Watcher(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            groups.append(len(y))
+            return super().fit(X, y)
+
+    model = NeurodegenerationClassifier(
+        brain_age=healthy_model, classifier=Watcher(), random_state=0
+    ).fit(X, diagnosis, age=age, groups=person)
+    folds = model._folds(np.unique(diagnosis, return_inverse=True)[1], person)
+    for train, test in folds:
+        assert not set(person[train]) & set(person[test])
+    assert set(groups) == {120, *(len(train) for train, _ in folds)}
+
+
+def test_probabilities_are_as_frequent_as_patients(healthy_model):
+    X, diagnosis, age = people(400, 80)
+    model = NeurodegenerationClassifier(brain_age=healthy_model, random_state=0)
+    model.fit(X, diagnosis, age=age)
+    new = people(3000, 600, seed=2)
+    probability = model.predict_proba(new[0], age=new[2])
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    assert probability[:, 0].mean() == pytest.approx(0.2, abs=0.04)
+    for low, high in ((0.0, 0.2), (0.5, 1.0)):
+        some = (probability[:, 0] >= low) & (probability[:, 0] < high)
+        assert probability[some, 0].mean() == pytest.approx((new[1][some] == "AD").mean(), abs=0.08)
+
+
+def test_the_threshold_balances_sensitivity_and_specificity(healthy_model):
+    X, diagnosis, age = people(200, 20)
+    new, truth, new_age = people(2000, 200, seed=2)
+    recalls = {}
+    for threshold in ("balanced_accuracy", 0.5):
+        model = NeurodegenerationClassifier(
+            brain_age=healthy_model, threshold=threshold, random_state=0
+        ).fit(X, diagnosis, age=age)
+        predicted = model.predict(new, age=new_age)
+        recalls[threshold] = np.mean(predicted[truth == "AD"] == "AD")
+        np.testing.assert_array_equal(
+            predicted == model.classes_[1], model.decision_function(new, age=new_age) > 0
+        )
+    assert recalls["balanced_accuracy"] > recalls[0.5] + 0.1
+
+
+def test_more_than_two_diagnoses(healthy_model):
+    X, diagnosis, age = people(150, 60)
+    diagnosis = np.where((diagnosis == "AD") & (X[:, 0] > np.median(X[:, 0])), "MCI", diagnosis)
+    model = NeurodegenerationClassifier(brain_age=healthy_model, random_state=0)
+    probability = model.fit(X, diagnosis, age=age).predict_proba(X, age=age)
+    assert probability.shape == (150, 3)
+    np.testing.assert_allclose(probability.sum(axis=1), 1)
+    picked = model.classes_[probability.argmax(axis=1)]
+    np.testing.assert_array_equal(model.predict(X, age=age), picked)
+
+
+@pytest.mark.parametrize("tuning", ["frozen", "fine_tune", "scratch"])
+def test_it_tells_patients_of_new_people_in_every_mode(tuning):
+    X, _, age = people(150, 0, seed=1)
+    brain_age = DomainInvariantRegressor(encoder=ENCODER, penalty=None).fit(X, age)
+    X, diagnosis, age = people(120, 30)
+    model = NeurodegenerationClassifier(
+        tuning=tuning, brain_age=FrozenEstimator(brain_age), features=["embedding", "gap"],
+        encoder=clone(ENCODER).set_params(max_epochs=15), cv=3, random_state=0,
+    ).fit(X, diagnosis, age=age)  # fmt: skip
+    new, truth, new_age = people(200, 60, seed=2)
+    probability = model.predict_proba(new, age=new_age)[:, 0]
+    assert roc_auc_score(truth == "AD", probability) > 0.85
+
+
+def test_regional_gaps_come_from_a_model_of_several_ages(healthy_model):
+    X, diagnosis, age = people()
+
+    class Regional(Ridge):
+        region_names_ = ("thalamus", "caudate")
+
+        def transform(self, X):
+            return np.column_stack([self.predict(X), X[:, 0] * 10 + 70])
+
+    regional = FrozenEstimator(Regional().fit(*people(200, 0, seed=1)[::2]))
+    model = NeurodegenerationClassifier(
+        brain_age=healthy_model, regional_brain_age=regional, random_state=0
+    ).fit(X, diagnosis, age=age)
+    names = ["regional_gap_thalamus", "regional_gap_caudate"]
+    assert list(model.get_feature_names_out()[-2:]) == names
+    features = model.transform(X, age=age)
+    corrector = BrainAgeBiasCorrector(method="de_lange")
+    healthy = diagnosis == "CN"
+    ages = regional.transform(X)[:, 1]
+    corrector.fit(ages[healthy], age[healthy], fold=np.arange(healthy.sum()) % 2)
+    np.testing.assert_allclose(features[:, -1], corrector.gap(ages, age), atol=1e-4)
+
+
+def test_age_rides_with_maps_and_reaches_a_pipeline(healthy_model):
+    import pandas as pd
+
+    X, diagnosis, age = people(40, 12)
+    values = np.repeat(X, 2, axis=1)[:, None, :, None, None] * np.ones((1, 1, 12, 3, 3)) + 20
+    maps = MapArray.from_array(values.astype(np.float32), metadata=pd.DataFrame({"age": age}))
+
+    class OfMaps(LinearAge):
+        def _flat(self, X):
+            return np.asarray(X, np.float64)[:, 0, ::2, 0, 0] - 20
+
+        def fit(self, X, y):
+            return super().fit(self._flat(X), y)
+
+        def predict(self, X):
+            return super().predict(self._flat(X))
+
+        def transform(self, X):
+            return super().transform(self._flat(X))
+
+    model = NeurodegenerationClassifier(brain_age=OfMaps(), features=["gap"], cv=3, random_state=0)
+    riding = model.fit(maps, diagnosis).predict_proba(maps)
+    arrays = np.asarray(maps)
+    passed = model.fit(arrays, diagnosis, age=age).predict_proba(arrays, age=age)
+    np.testing.assert_allclose(riding, passed)
+
+
+def test_age_is_routed_through_a_pipeline_and_a_search(healthy_model):
+    X, diagnosis, age = people()
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = make_pipeline(
+            PCA(random_state=0),
+            NeurodegenerationClassifier(brain_age=LinearAge(), features=["gap"], random_state=0),
+        )
+        search = GridSearchCV(
+            model, {"neurodegenerationclassifier__classifier__C": [0.1, 1.0]}, cv=2
+        )
+        model.set_params(neurodegenerationclassifier__classifier=LogisticRegression())
+        search.fit(X, diagnosis, age=age)
+        accuracy = search.score(X, diagnosis, age=age)
+    assert accuracy > 0.6
+    assert search.best_score_ > 0.5
+
+
+def test_saved_and_opened_it_says_the_same(tmp_path):
+    X, _, age = people(100, 0, seed=1)
+    brain_age = DomainInvariantRegressor(encoder=ENCODER, penalty=None).fit(X, age)
+    X, diagnosis, age = people(60, 20)
+    save(brain_age, tmp_path / "brain_age")
+    model = NeurodegenerationClassifier(
+        brain_age=str(tmp_path / "brain_age"), tuning="fine_tune", encoder=ENCODER, cv=2,
+        random_state=0, features=["embedding", "gap"],
+    ).fit(X, diagnosis, age=age)  # fmt: skip
+    save(model, tmp_path / "model")
+    opened = load(tmp_path / "model")
+    np.testing.assert_array_equal(opened.predict_proba(X, age=age), model.predict_proba(X, age=age))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tuning": "frozen"}, "tuning='frozen' needs brain_age"),
+        ({"tuning": "fine_tune", "brain_age": LinearAge()}, "tuning='fine_tune' needs brain_age"),
+        ({"features": ["gap"]}, "features has 'gap', which needs a model of age: brain_age="),
+        ({"features": ["volume"]}, "features must be among"),
+        ({"features": []}, "features must be among"),
+        ({"reference": "healthy"}, "No diagnosis is 'healthy'"),
+        ({"encoder": ContrastiveEncoder(site_mixup=1.0)}, "encoder has site_mixup=1.0"),
+    ],
+)
+def test_settings_that_lack_something_are_named(settings, message):
+    X, diagnosis, age = people(30, 10)
+    with pytest.raises(ValueError, match=message):
+        NeurodegenerationClassifier(**settings).fit(X, diagnosis, age=age)
+
+
+def test_a_fitted_model_that_clone_would_forget_is_refused():
+    X, diagnosis, age = people(30, 10)
+    fitted = LinearAge().fit(X, age)
+    with pytest.raises(ValueError, match="brain_age is fitted, but scikit-learn clones"):
+        NeurodegenerationClassifier(brain_age=fitted).fit(X, diagnosis, age=age)
+
+
+def test_gaps_without_ages_are_refused_in_fit_and_in_predict(healthy_model):
+    X, diagnosis, age = people(30, 12)
+    model = NeurodegenerationClassifier(brain_age=healthy_model, features=["gap"])
+    with pytest.raises(MissingMetadataError, match="there are no ages"):
+        model.fit(X, diagnosis)
+    with pytest.raises(MissingMetadataError, match="there are no ages"):
+        model.fit(X, diagnosis, age=age).predict(X)
+    age[3] = np.nan
+    with pytest.raises(ValueError, match="1 are missing"):
+        model.predict(X, age=age)
+
+
+@pytest.mark.parametrize(
+    ("diagnosis", "message"),
+    [
+        (["CN"] * 20, "y has one class"),
+        (["CN"] * 19 + ["AD"], "A class has one person only"),
+        (["CN"] * 10, "inconsistent numbers of samples"),
+    ],
+)
+def test_diagnoses_that_cannot_be_told_are_named(diagnosis, message):
+    with pytest.raises(ValueError, match=message):
+        NeurodegenerationClassifier().fit(np.zeros((20, 3)), diagnosis)
