@@ -128,8 +128,8 @@ def gradient_map(
         follows it must be linear as a whole, such as a StandardScaler and Ridge.
     X : MapArray, array of shape (n, [channels,] x, y, z), or paths
         People to look at, one row each; read a few at a time.
-    method : {"integrated_gradients", "saliency", "smoothgrad", "input_x_gradient"}, \
-default="integrated_gradients"
+    method : str, default="integrated_gradients"
+        "integrated_gradients", "saliency", "smoothgrad" or "input_x_gradient".
         See Notes.
     target : int or None, default=None
         Column of the prediction, or of the embedding where nothing follows the network; None for

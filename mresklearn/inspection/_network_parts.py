@@ -111,7 +111,7 @@ def _split(model: Any) -> tuple[list[Callable], ContrastiveEncoder, list[Callabl
     if isinstance(model, ContrastiveEncoder):
         return [], model, []
     if isinstance(model, DomainInvariantRegressor):
-        projector = [] if model.projector_ is None else [model.projector_.transform]
+        projector: list[Callable] = [] if model.projector_ is None else [model.projector_.transform]
         at_input = model.projection == "input"
         after = [*([] if at_input else projector), model.readout_.predict]
         return (projector if at_input else []), model.encoder_, after

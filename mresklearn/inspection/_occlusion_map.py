@@ -165,13 +165,13 @@ def occlusion_map(
         People whose mean fills, such as the training people; None takes `X`.
     channels : sequence of str or None, default=None
         Map kinds that are occluded, such as ``["stiffness"]``; None occludes all together.
-    score : {"absolute_error", "absolute_change", "change", "cosine", "l2"}, callable or None, \
-default=None
+    score : str, callable or None, default=None
+        "absolute_error", "absolute_change", "change", "cosine" or "l2".
         What an effect is, see Notes. None takes ``"absolute_error"`` for predictors with `y`,
         ``"absolute_change"`` without, and ``"cosine"`` for encoders. A callable takes the responses
         before and after, of shape (k,) or (k, d), and y (k,), and returns (k,) numbers.
-    response : {"auto", "predict", "predict_proba", "decision_function", "transform"}, \
-default="auto"
+    response : str, default="auto"
+        "auto", "predict", "predict_proba", "decision_function" or "transform".
         What the model is asked: "auto" takes probabilities of classifiers (of the second class,
         where there are two), else predictions, else the embedding.
     groups : array-like of shape (n,) or None, default=None
