@@ -37,7 +37,7 @@ SHOWN = (
     "conditional_mmd", "conditional_adversarial", "site mixup", "projected network",
     "projected conditional_mmd", "contrastive, conditional_mmd",
 )  # fmt: skip
-CLOSE = 0.2
+CLOSE, MOST = 0.2, 1.5
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 
 
@@ -97,13 +97,15 @@ def draw(table: pd.DataFrame, path: Path) -> None:
                 best = one.idxmin()
                 gain[i, j] = one["ridge"] - one[best]
                 none = gain[i, j] < CLOSE
-                text = "ridge is enough" if none else best.replace(" + ", " +\n")
+                text = "ridge is enough" if none else best
+                for long in (", ", "projected "):
+                    text = text.replace(long, f"{long.rstrip()}\n") if len(text) > 16 else text
                 axis.text(
                     j, i, f"{text}\n{one['ridge']:.1f}" + ("" if none else f" → {one[best]:.1f}"),
                     ha="center", va="center", fontsize=9,
-                    color="white" if gain[i, j] > 3 else "black",
+                    color="white" if gain[i, j] > 0.6 * MOST else "black",
                 )  # fmt: skip
-        gains[kind] = axis.imshow(gain, cmap="Blues", vmin=0, vmax=4.5, aspect="auto")
+        gains[kind] = axis.imshow(gain, cmap="Blues", vmin=0, vmax=MOST, aspect="auto")
         axis.set_xticks(range(len(ETAS)), [f"{eta:g}" for eta in ETAS])
         axis.set_xlabel("correlation ratio of age on site")
         axis.set_title("people of known sites" if kind == "known" else "people of sites never seen")
