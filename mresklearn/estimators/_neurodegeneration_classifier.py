@@ -129,7 +129,7 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
     >>> diagnosis = np.repeat(["CN", "AD", "CN"], [60, 12, 48])
     >>> regions = rng.normal(size=(120, 6)) + (age + 15 * (diagnosis == "AD"))[:, None] / 5
     >>> encoder = ContrastiveEncoder(loss="l1", max_epochs=10, random_state=0)
-    >>> model = DomainInvariantRegressor(encoder=encoder, penalty=None)
+    >>> model = DomainInvariantRegressor(encoder=encoder, penalty=None, projection=None)
     >>> healthy = FrozenEstimator(model.fit(regions[72:], age[72:]))
     >>> classifier = NeurodegenerationClassifier(brain_age=healthy, random_state=0)
     >>> classifier = classifier.fit(regions[:72], diagnosis[:72], age=age[:72])

@@ -167,7 +167,7 @@ def test_more_than_two_diagnoses(healthy_model):
 @pytest.mark.parametrize("tuning", ["frozen", "fine_tune", "scratch"])
 def test_it_tells_patients_of_new_people_in_every_mode(tuning):
     X, _, age = people(150, 0, seed=1)
-    brain_age = DomainInvariantRegressor(encoder=ENCODER, penalty=None).fit(X, age)
+    brain_age = DomainInvariantRegressor(encoder=ENCODER, penalty=None, projection=None).fit(X, age)
     X, diagnosis, age = people(120, 30)
     model = NeurodegenerationClassifier(
         tuning=tuning, brain_age=FrozenEstimator(brain_age), features=["embedding", "gap"],
@@ -247,7 +247,7 @@ def test_age_is_routed_through_a_pipeline_and_a_search(healthy_model):
 
 def test_saved_and_opened_it_says_the_same(tmp_path):
     X, _, age = people(100, 0, seed=1)
-    brain_age = DomainInvariantRegressor(encoder=ENCODER, penalty=None).fit(X, age)
+    brain_age = DomainInvariantRegressor(encoder=ENCODER, penalty=None, projection=None).fit(X, age)
     X, diagnosis, age = people(60, 20)
     save(brain_age, tmp_path / "brain_age")
     model = NeurodegenerationClassifier(
