@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 from scipy.optimize import isotonic_regression
 
+from .._plot_style import FAINT, HUES, INK, LINE, STYLE
 from ._path_table import largest_excess
 
 if TYPE_CHECKING:
@@ -19,23 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_path"]
 
-# hues that colour-blind readers tell apart (Wong 2011), and that differ in lightness
-INK, FAINT, LINE, MAIN, RING = "#1f2430", "#8b93a5", "#d5d9e2", "#0072b2", "#d55e00"
-STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-    "svg.fonttype": "none",
-    "text.parse_math": False,  # names may hold dollar signs
-}
+MAIN, RING = HUES[:2]
 LEAST_SHOWN = 0.1  # of excess: smaller differences are luck and must not fill the picture
 ABOVE, APART = 9, 4  # points between an error bar and its label, and between labels
 

@@ -12,30 +12,16 @@ from matplotlib.colors import ListedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from .._plot_style import FAINT, HUES, INK, LINE, STYLE
+
 if TYPE_CHECKING:
     from ._regional_report import RegionalReport
 
 __all__ = ["draw_report"]
 
-INK, FAINT, LINE, AGE = "#1f2430", "#8b93a5", "#d5d9e2", "#0072b2"
-# hues that colour-blind readers tell apart (Wong 2011)
+AGE = HUES[0]
 GROUPS = ("#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
 MISSING = (0.6, 0.6, 0.6, 1.0)
-STYLE: Any = {
-    "font.family": "sans-serif",
-    "font.size": 9,
-    "legend.fontsize": 8,
-    "legend.frameon": False,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": INK,
-    "axes.labelcolor": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "text.color": INK,
-    "svg.fonttype": "none",
-    "text.parse_math": False,  # names may hold dollar signs
-}
 N_SLICES = 6
 WIDTH, BRAIN_HEIGHT, ROW_HEIGHT = 11.0, 1.75, 0.24  # inches
 

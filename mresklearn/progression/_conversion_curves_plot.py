@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ._plot_style import HUES, LINE, STYLE
+from .._plot_style import HUES, LINE, STYLE
 
 if TYPE_CHECKING:
     from ._conversion_curves import ConversionCurves

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from ._plot_style import FAINT, HUES, STYLE
+from .._plot_style import FAINT, HUES, STYLE
 
 if TYPE_CHECKING:
     from ._conversion_model import ConversionModel

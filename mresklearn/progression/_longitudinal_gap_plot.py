@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ._plot_style import HUES, LINE, STYLE
+from .._plot_style import HUES, LINE, STYLE
 
 if TYPE_CHECKING:
     from ._longitudinal_gap import LongitudinalGap

@@ -1,4 +1,4 @@
-"""How pictures of progression look: hues that colour-blind readers tell apart (Wong 2011)."""
+"""How pictures look: hues that colour-blind readers tell apart (Wong 2011), quiet frames."""
 
 from __future__ import annotations
 
