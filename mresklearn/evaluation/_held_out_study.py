@@ -17,7 +17,8 @@ from tqdm.auto import tqdm
 
 from ..exceptions import UnanswerableWarning
 from ..metrics import BrainAgeBiasCorrector, brain_age_scores
-from ..metrics._gap_comparison import compare_by_design, holm
+from ..metrics._adjusted_p_values import adjust_p_values
+from ..metrics._gap_comparison import compare_by_design
 from ..metrics._gap_design import AGE_TERMS, GapDesign, gap_design
 from ..model_selection._fold_fitting import fit_rows, predict_rows
 from ._held_out_folds import HeldOut, check_cohort, held_out_studies
@@ -376,7 +377,7 @@ def _gathered(parts: list[Bunch]) -> HeldOutStudies:
     tables = {part.name: part.comparison for part in parts if part.comparison is not None}
     comparisons = pd.concat(tables, names=["study"]) if tables else pd.DataFrame()
     if tables:
-        comparisons["p_holm"] = holm(comparisons["p_value"].to_numpy())
+        comparisons["p_holm"] = adjust_p_values(comparisons["p_value"].to_numpy(), "holm")
     columns = ["held_out", "fold", "row", "person", "site", "y", "prediction"]
     scored = {part.name: part.scores for part in parts if part.scores is not None}
     return HeldOutStudies(

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch, check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from ..metrics._adjusted_p_values import CORRECTIONS, adjust_p_values
 from ._regional_people import (
     average_by_person,
     check_people_and_regions,
@@ -22,7 +23,7 @@ from ._regional_people import (
 )
 from ._regional_places import place_regions
 from ._regional_sensitivity import age_sensitivity
-from ._regional_separation import CORRECTIONS, adjust_p_values, separate_group
+from ._regional_separation import separate_group
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

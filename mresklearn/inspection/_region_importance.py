@@ -12,14 +12,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions, validate_params
 
 from ..metrics import bootstrap_ci
+from ..metrics._adjusted_p_values import adjust_p_values
 from ..metrics._checks import check_people
 from ._fill import Fill, OthersFill, SameFill, cohort_fill
-from ._multiplicity import adjust, sign_flip_p
 from ._occlude import Occlusion
 from ._occlusion_map import channels_of, find_fill, person_means
 from ._patches import regions_of
 from ._physical_maps import model_and_maps
 from ._response import find_response
+from ._sign_flips import sign_flip_p
 
 __all__ = ["region_importance"]
 
@@ -245,6 +246,6 @@ def _table(
         ci_low=bounds[:, 1],
         ci_high=bounds[:, 2],
         p=p,
-        p_adjusted=adjust(p, correction),
+        p_adjusted=adjust_p_values(p, correction),
     )
     return table.sort_values("importance", ascending=False, kind="stable", na_position="last")

@@ -12,13 +12,14 @@ from scipy import stats
 from scipy.special import gammaln
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
+from ._adjusted_p_values import adjust_p_values
 from ._checks import check_numbers
 from ._cluster_robust import Estimate, RobustLeastSquares
 from ._corrected_age import refuse_corrected
 from ._delong import delong_ci
 from ._gap_design import AGE_TERMS, GapDesign, check_order, gap_design
 
-__all__ = ["GapComparison", "compare_by_design", "compare_gaps", "holm"]
+__all__ = ["GapComparison", "compare_by_design", "compare_gaps"]
 
 CALLER = 4  # stack level: two functions and the check of parameters lie before the caller
 
@@ -243,7 +244,7 @@ def compare_by_design(gap: np.ndarray, design: GapDesign, confidence: float) -> 
         )
     names = [f"{row['group']} - {row['reference']}" for row in rows]
     table = pd.DataFrame(rows, index=pd.Index(names, name="comparison"))
-    table["p_holm"] = holm(table.p_value.to_numpy())
+    table["p_holm"] = adjust_p_values(table.p_value.to_numpy(), "holm")
     return GapComparison(table=table, held_fixed=design.held_fixed, residual_sd=fit.residual_sd)
 
 
@@ -255,15 +256,6 @@ def _adjusted(gap: np.ndarray, design: GapDesign, fit: RobustLeastSquares) -> np
         # from the mean, so that what is left does not depend on which site the others are coded by
         centred = design.covariates - design.covariates[usable].mean(axis=0)
         adjusted[usable] = (gap - fit.without_own(centred))[usable]
-    return adjusted
-
-
-def holm(p_values: np.ndarray) -> np.ndarray:
-    """Adjust p for their number, so that the chance of any false one is held (Holm 1979)."""
-    order = np.argsort(p_values)
-    factors = np.arange(len(p_values), 0, -1)
-    adjusted = np.empty(len(p_values))
-    adjusted[order] = np.minimum(1, np.maximum.accumulate(factors * p_values[order]))
     return adjusted
 
 

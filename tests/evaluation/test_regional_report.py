@@ -13,10 +13,11 @@ from statsmodels.stats.multitest import multipletests
 from mresklearn.estimators import RegionalBrainAge
 from mresklearn.evaluation import regional_report
 from mresklearn.evaluation._regional_plot import _cuts
-from mresklearn.evaluation._regional_separation import adjust_p_values, separate_group
+from mresklearn.evaluation._regional_separation import separate_group
 from mresklearn.exceptions import DataError
 from mresklearn.maps import MapArray
 from mresklearn.metrics import brain_age_scores, delong_ci
+from mresklearn.metrics._adjusted_p_values import adjust_p_values
 
 REGIONS = ["thalamus", "putamen", "hippocampus"]
 NAMES = {10: "Thalamus", 49: "Thalamus", 12: "Putamen", 17: "Hippocampus"}

@@ -12,11 +12,12 @@ from statsmodels.stats.multitest import multipletests
 from mresklearn import MapArray, MapLoader, MapMasker, MapScaler, make_mre_cohort
 from mresklearn.exceptions import DataError, UnanswerableWarning
 from mresklearn.inspection import occlusion_map, region_importance
-from mresklearn.inspection._multiplicity import adjust, sign_flip_p
 from mresklearn.inspection._region_importance import draw_donors
+from mresklearn.inspection._sign_flips import sign_flip_p
 from mresklearn.maps._region_labels import read_labels
 from mresklearn.maps._sources import ArraySource
 from mresklearn.metrics import sign_flip_test
+from mresklearn.metrics._adjusted_p_values import adjust_p_values
 
 SHAPE = (4, 4, 6)
 LABELS = np.zeros(SHAPE, int)
@@ -178,10 +179,10 @@ def test_classes_are_told_by_the_probability_of_the_truth(fitted):
 @pytest.mark.parametrize(("correction", "oracle"), [("holm", "holm"), ("fdr_bh", "fdr_bh")])
 def test_adjusted_p_are_those_of_statsmodels(correction, oracle):
     p = np.random.default_rng(0).uniform(size=17) ** 3
-    np.testing.assert_allclose(adjust(p, correction), multipletests(p, method=oracle)[1])
+    np.testing.assert_allclose(adjust_p_values(p, correction), multipletests(p, method=oracle)[1])
     gaps = np.r_[p, np.nan]
-    found = adjust(gaps, correction)
-    np.testing.assert_allclose(found[:-1], adjust(p, correction))
+    found = adjust_p_values(gaps, correction)
+    np.testing.assert_allclose(found[:-1], adjust_p_values(p, correction))
     assert np.isnan(found[-1])
 
 

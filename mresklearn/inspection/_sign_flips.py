@@ -1,15 +1,14 @@
-"""Tests of many regions at once: random sign flips, and p values adjusted for their number."""
+"""Tests of many regions at once by random sign flips."""
 
 from __future__ import annotations
 
 import warnings
 
 import numpy as np
-from scipy.stats import false_discovery_control
 
 from ..exceptions import UnanswerableWarning
 
-__all__ = ["adjust", "sign_flip_p"]
+__all__ = ["sign_flip_p"]
 
 PORTION = 1000
 
@@ -45,23 +44,3 @@ def sign_flip_p(values: np.ndarray, n_resamples: int, random: np.random.RandomSt
             stacklevel=4,
         )
     return (1 + extreme) / (1 + n_resamples)
-
-
-def adjust(p: np.ndarray, correction: str) -> np.ndarray:
-    """Adjust p values for their number; NaN stay NaN.
-
-    ``"holm"`` bounds the chance of any false positive (Holm 1979), ``"fdr_bh"`` the expected share
-    of false ones among the positives (Benjamini & Hochberg 1995).
-    """
-    adjusted = np.full(len(p), np.nan)
-    tested = ~np.isnan(p)
-    values = p[tested]
-    if correction == "fdr_bh" and len(values):
-        adjusted[tested] = false_discovery_control(values)
-    elif len(values):
-        order = np.argsort(values)
-        stepped = values[order] * np.arange(len(values), 0, -1)
-        result = np.empty(len(values))
-        result[order] = np.minimum(1, np.maximum.accumulate(stepped))
-        adjusted[tested] = result
-    return adjusted
