@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, clone
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import balanced_accuracy_score
@@ -13,7 +13,32 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-__all__ = ["CalibratedScores"]
+__all__ = ["CalibratedScores", "EvenBlocks"]
+
+
+class EvenBlocks(TransformerMixin, BaseEstimator):
+    """Standardise columns, and let every kind of feature count the same, whatever its columns.
+
+    Beside 64 columns of an embedding that are penalised alike, the one column of a gap would
+    hardly count.
+
+    Parameters
+    ----------
+    sizes : list of int
+        Columns of each kind, in order; the variances of one kind add up to 1.
+    """
+
+    def __init__(self, sizes: list[int]) -> None:
+        self.sizes = sizes
+
+    def fit(self, X: np.ndarray, y: Any = None) -> EvenBlocks:
+        """Learn means and standard deviations."""
+        self.scaler_ = StandardScaler().fit(X)
+        return self
+
+    def transform(self, X: np.ndarray) -> np.ndarray:
+        """Standardise, and divide by the root of the number of columns of the kind."""
+        return self.scaler_.transform(X) / np.sqrt(np.repeat(self.sizes, self.sizes))
 
 
 class CalibratedScores(BaseEstimator):
@@ -22,11 +47,13 @@ class CalibratedScores(BaseEstimator):
     Parameters
     ----------
     classifier : classifier or None
-        None takes logistic regression with ``C=0.1`` and balanced class weights.
+        None takes logistic regression with ``C=1`` and balanced class weights.
     calibration : {"sigmoid"} or None
         How scores become probabilities.
     threshold : "balanced_accuracy" or float
         Probability of the second of two classes above which it is predicted.
+    sizes : list of int
+        Columns of each kind of feature, in order.
 
     Attributes
     ----------
@@ -40,19 +67,22 @@ class CalibratedScores(BaseEstimator):
         NaN where there are more than two classes.
     """
 
-    def __init__(self, classifier: Any, calibration: str | None, threshold: str | float) -> None:
+    def __init__(
+        self, classifier: Any, calibration: str | None, threshold: str | float, sizes: list[int]
+    ) -> None:
         self.classifier = classifier
         self.calibration = calibration
         self.threshold = threshold
+        self.sizes = sizes
 
     def fit(self, features: np.ndarray, codes: np.ndarray, folds: list) -> CalibratedScores:
         """Fit to features and classes numbered from 0; folds are (train, test)."""
         classifier = (
-            LogisticRegression(C=0.1, class_weight="balanced", max_iter=1000)
+            LogisticRegression(class_weight="balanced", max_iter=1000)
             if self.classifier is None
             else clone(self.classifier)
         )
-        model = make_pipeline(StandardScaler(), classifier)
+        model = make_pipeline(EvenBlocks(self.sizes), classifier)
         self.calibrators_: list[Any] = []
         if self.calibration is None:
             self.model_ = model.fit(features, codes)

@@ -21,11 +21,10 @@ from ..exceptions import MissingMetadataError
 from ..maps._validation import check_maps
 from ._calibrated_scores import CalibratedScores
 from ._contrastive_encoder import ContrastiveEncoder
-from ._diagnosis_features import Embedding, Gaps, NetworkScores, People, pretrained
-from ._diagnosis_network import diagnosis_network
+from ._diagnosis_features import Deviations, Gaps, People, Training
+from ._diagnosis_sources import choose_sources, need_age
 from ._inputs import resolve_site
 
-FEATURES = ("embedding", "gap", "regional_gaps")
 MODEL = [HasMethods(["fit"]), str, PathLike, None]
 
 
@@ -49,17 +48,26 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         fitted is trained on the healthy training people, for the gap.
     regional_brain_age : estimator, path-like or None, default=None
         The same, with one predicted age per region, such as :class:`RegionalBrainAge`.
-    features : "auto" or sequence of {"embedding", "gap", "regional_gaps"}, default="auto"
-        What the diagnosis is told from; "auto" takes the embedding, and the gaps where there is a
-        model for them and ages are given.
+    measures : transformer or None, default=None
+        What turns maps into a table, such as :class:`RegionAverager`; its deviations from those of
+        healthy people of the same age become features. Fitted without diagnoses.
+    features : "auto" or sequence of {"embedding", "gap", "regional_gaps", "deviations"}, \
+            default="auto"
+        What the diagnosis is told from; "auto" takes the embedding, and where ages are given the
+        gaps and deviations that there is a model or measures for.
     reference : str or None, default=None
-        Label of healthy people, on whom brain age is defined; None takes "CN" where there are gaps.
+        Label of healthy people, on whom brain age is defined; None takes "CN" where that matters.
+    diagnosis_ages : (float, float) or None, default=None
+        Ages in years between which diagnoses are told apart, such as ``(60, 100)``. Younger and
+        older healthy people train what is learnt of healthy people alone: age models that are not
+        fitted, and the course of measures with age. Patients outside are left out. None: all ages.
     encoder : ContrastiveEncoder or None, default=None
         Settings of the network that is trained to tell the diagnosis, penalty included; None takes
         the default ones.
     classifier : classifier or None, default=None
-        What tells the diagnosis from the standardised features. None takes logistic regression with
-        ``C=0.1`` and balanced class weights.
+        What tells the diagnosis from the features, standardised, and each kind divided by the root
+        of its number of columns, so that a gap counts beside an embedding. None takes logistic
+        regression with balanced class weights.
     calibration : {"sigmoid"} or None, default="sigmoid"
         How scores become probabilities (Platt 1999): a sigmoid fitted to scores out of fold.
     threshold : {"balanced_accuracy"} or float, default="balanced_accuracy"
@@ -82,8 +90,9 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
     threshold_ : float
         Probability of the second of two diagnoses above which it is predicted; NaN with more.
     out_of_fold_ : ndarray of shape (n_rows, n_classes)
-        Probabilities of training people by classifiers that were fitted without them. The sigmoid
-        and the threshold are fitted to them, so that they look a little better than new people's.
+        Probabilities of training people by classifiers that were fitted without them, NaN outside
+        `diagnosis_ages`. The sigmoid and the threshold are fitted to them, so that they look a
+        little better than new people's.
     sites_ : ndarray of str
         Sites seen in `fit`.
     n_features_in_ : int
@@ -92,7 +101,7 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
     Raises
     ------
     MissingMetadataError
-        If gaps are wanted and there are no ages.
+        If gaps or deviations are wanted, or `diagnosis_ages` given, and there are no ages.
     ValueError
         If a fitted model is not wrapped, a setting lacks what it needs, or a diagnosis has one
         person.
@@ -109,14 +118,19 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
     folds. A frozen model has seen none of them. A model that was trained on people of this study
     breaks that, and makes the healthy look healthier than they are.
 
+    What tells age best need not tell disease: a model of age weighs what changes in everybody. The
+    deviation of a measure x from its mean m(a) in healthy people of age a, a quadratic, over the
+    standard deviation s of what is left, (x - m(a)) / s, is the W score of Jack et al. (1997).
+
     Gaps are corrected for their bias with age by a line through the healthy training people
     (:class:`~mresklearn.metrics.BrainAgeBiasCorrector`, method "de_lange"). They need the age of
     new people, as keyword `age` of `predict`, or as a column ``age`` that travels with the rows.
 
     References
     ----------
-    Platt (1999), Probabilistic outputs for support vector machines, in: Advances in large margin
-    classifiers.
+    Jack et al. (1997), Medial temporal atrophy on MRI in normal aging and very mild Alzheimer's
+    disease, Neurology 49, 786-794. Platt (1999), Probabilistic outputs for support vector machines,
+    in: Advances in large margin classifiers.
 
     Examples
     --------
@@ -150,8 +164,10 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         "tuning": [StrOptions({"frozen", "fine_tune", "scratch"}), None],
         "brain_age": MODEL,
         "regional_brain_age": MODEL,
+        "measures": [HasMethods(["fit", "transform"]), None],
         "features": [StrOptions({"auto"}), list, tuple],
         "reference": [str, None],
+        "diagnosis_ages": [tuple, list, None],
         "encoder": [ContrastiveEncoder, None],
         "classifier": [HasMethods(["fit", "predict"]), None],
         "calibration": [StrOptions({"sigmoid"}), None],
@@ -166,8 +182,10 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         tuning: str | None = None,
         brain_age: Any = None,
         regional_brain_age: Any = None,
+        measures: Any = None,
         features: str | Sequence[str] = "auto",
         reference: str | None = None,
+        diagnosis_ages: tuple[float, float] | None = None,
         encoder: ContrastiveEncoder | None = None,
         classifier: Any = None,
         calibration: str | None = "sigmoid",
@@ -178,8 +196,10 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         self.tuning = tuning
         self.brain_age = brain_age
         self.regional_brain_age = regional_brain_age
+        self.measures = measures
         self.features = features
         self.reference = reference
+        self.diagnosis_ages = diagnosis_ages
         self.encoder = encoder
         self.classifier = classifier
         self.calibration = calibration
@@ -219,20 +239,21 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         age = self._ages(age, X)
         _, self.sites_ = resolve_site(site, X)
         site = site_of_rows(X, "site") if site is None else site
-        people = People(X, age, site, person)
-        sources = self._sources(age is not None)
-        healthy = self._healthy(codes, sources)
-        folds = self._folds(codes, person)
-        parts = [source.learn(people, codes, healthy, folds) for source in sources]
+        sources = choose_sources(self, age is not None)
+        training = self._training(People(X, age, site, person), codes, sources)
+        parts = [source.learn(training) for source in sources]
         self.sources_ = sources
         self.feature_names_ = [
             name
             for source, part in zip(sources, parts, strict=True)
             for name in source.names(part.shape[1])
         ]
-        scores = CalibratedScores(self.classifier, self.calibration, self.threshold)
-        self.scores_ = scores.fit(np.hstack(parts), codes, folds)
-        self.out_of_fold_, self.threshold_ = scores.out_of_fold_, scores.threshold_
+        sizes = [part.shape[1] for part in parts]
+        scores = CalibratedScores(self.classifier, self.calibration, self.threshold, sizes)
+        self.scores_ = scores.fit(np.hstack(parts), training.codes, training.folds)
+        self.out_of_fold_ = np.full((len(X), len(self.classes_)), np.nan)
+        self.out_of_fold_[training.told] = scores.out_of_fold_
+        self.threshold_ = scores.threshold_
         return self
 
     def transform(self, X: Any, *, age: Any = None) -> np.ndarray:
@@ -254,7 +275,7 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         X = check_maps(self, X, reset=False)
         age = self._ages(age, X)
         if age is None:
-            self._need_age(self.sources_)
+            need_age(self.sources_)
         people = People(X, age, None, np.arange(len(X)))
         return np.hstack([source.features(people) for source in self.sources_]).astype(np.float32)
 
@@ -384,61 +405,41 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
             )
         return age
 
-    def _sources(self, has_age: bool) -> list[Any]:
-        """Return what makes the features, unfitted."""
-        models = {
-            "gap": pretrained(self.brain_age, "brain_age"),
-            "regional_gaps": pretrained(self.regional_brain_age, "regional_brain_age"),
-        }
-        wanted = self.features
-        if wanted == "auto":
-            wanted = ["embedding"]
-            wanted += [name for name, (model, _) in models.items() if model is not None and has_age]
-        unknown = set(wanted) - set(FEATURES)
-        if unknown or not wanted:
-            raise ValueError(f"features must be among {FEATURES}, got {self.features!r}.")
-        sources: list[Any] = [self._embedding(*models["gap"])] if "embedding" in wanted else []
-        for name, prefix in (("gap", "gap"), ("regional_gaps", "regional_gap")):
-            if name not in wanted:
-                continue
-            model, is_fitted = models[name]
-            if model is None:
-                needed = "brain_age" if name == "gap" else "regional_brain_age"
-                raise ValueError(f"features has {name!r}, which needs a model of age: {needed}=.")
-            sources.append(Gaps(model, is_fitted=is_fitted, prefix=prefix))
-        if not has_age:
-            self._need_age(sources)
-        return sources
-
-    def _embedding(self, model: Any, is_fitted: bool) -> Embedding | NetworkScores:
-        """Return what makes the embedding, or the scores of a network."""
-        tuning = self.tuning or ("frozen" if is_fitted else "scratch")
-        if tuning != "scratch" and not is_fitted:
-            raise ValueError(
-                f"tuning={tuning!r} needs brain_age, fitted on other people and wrapped in "
-                "sklearn.frozen.FrozenEstimator, or the folder of a saved model."
-            )
-        if tuning == "frozen":
-            if not hasattr(model, "transform"):
-                raise ValueError("brain_age has no transform, so there is no embedding to use.")
-            return Embedding(model)
-        return NetworkScores(
-            diagnosis_network(self.encoder, model if tuning == "fine_tune" else None)
+    def _training(self, everyone: People, codes: np.ndarray, sources: list[Any]) -> Training:
+        """Return who is told, who is healthy, and folds of those told."""
+        healthy = self._healthy(codes, sources)
+        told = np.ones(len(codes), bool)
+        if self.diagnosis_ages is not None:
+            if everyone.age is None:
+                raise MissingMetadataError(
+                    f"diagnosis_ages is {self.diagnosis_ages!r}, and there are no ages. Pass age=."
+                )
+            low, high = self.diagnosis_ages
+            told = (everyone.age >= low) & (everyone.age <= high)
+            if len(np.unique(codes[told])) < len(self.classes_):
+                counts = dict(zip(self.classes_.tolist(), np.bincount(codes[told]), strict=False))
+                raise ValueError(
+                    f"Between diagnosis_ages={self.diagnosis_ages!r} there is not everybody that "
+                    f"is to be told apart; people by diagnosis: {counts}."
+                )
+        # somebody with a scan on either side would be known from the other side
+        known = np.isin(everyone.person, everyone.person[told])
+        return Training(
+            everyone,
+            told=np.flatnonzero(told),
+            others=np.flatnonzero(healthy & ~known),
+            codes=codes[told],
+            healthy=healthy[told],
+            folds=self._folds(codes[told], everyone.person[told]),
         )
-
-    def _need_age(self, sources: list[Any]) -> None:
-        if any(isinstance(source, Gaps) for source in sources):
-            raise MissingMetadataError(
-                "Brain-age gaps are among the features, and there are no ages. Pass age=, or let "
-                "them travel with the rows: MapLoader(metadata=['age'])."
-            )
 
     def _healthy(self, codes: np.ndarray, sources: list[Any]) -> np.ndarray:
         """Return who is healthy; it matters for gaps alone."""
         reference = "CN" if self.reference is None else self.reference
         found = np.flatnonzero(self.classes_.astype(str) == reference)
         if len(found) == 0:
-            if any(isinstance(source, Gaps) for source in sources) or self.reference is not None:
+            learns = any(isinstance(source, Gaps | Deviations) for source in sources)
+            if learns or self.reference is not None or self.diagnosis_ages is not None:
                 raise ValueError(
                     f"No diagnosis is {reference!r} among {list(self.classes_)}. Name the healthy "
                     "people, whose brain age is their age, by reference=."

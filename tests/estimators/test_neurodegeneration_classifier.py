@@ -8,8 +8,9 @@ from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer
 
 from mresklearn import (
     ContrastiveEncoder,
@@ -19,6 +20,8 @@ from mresklearn import (
     load,
     save,
 )
+from mresklearn.estimators._calibrated_scores import CalibratedScores
+from mresklearn.estimators._diagnosis_features import People
 from mresklearn.exceptions import MissingMetadataError
 from mresklearn.metrics import BrainAgeBiasCorrector
 
@@ -201,6 +204,105 @@ def test_regional_gaps_come_from_a_model_of_several_ages(healthy_model):
     np.testing.assert_allclose(features[:, -1], corrector.gap(ages, age), atol=1e-4)
 
 
+def w_score(measured, age, of_healthy, at_ages):
+    """Jack et al. (1997): (x - mean at that age) / SD about the mean, by polynomials of age."""
+    fits = [np.polyfit(at_ages, column, 2) for column in of_healthy.T]
+    expected = np.column_stack([np.polyval(fit, age) for fit in fits])
+    left = of_healthy - np.column_stack([np.polyval(fit, at_ages) for fit in fits])
+    return (measured - expected) / np.sqrt((left**2).sum(axis=0) / (len(at_ages) - 3))
+
+
+DEVIATIONS = {"measures": PCA(3), "features": ["deviations"], "random_state": 0}
+
+
+def test_deviations_are_w_scores_against_healthy_people():
+    X, diagnosis, age = people()
+    model = NeurodegenerationClassifier(**DEVIATIONS).fit(X, diagnosis, age=age)
+    measured, healthy = PCA(3).fit(X).transform(X), diagnosis == "CN"
+    new = people(20, 10, seed=3)
+    expected = w_score(PCA(3).fit(X).transform(new[0]), new[2], measured[healthy], age[healthy])
+    np.testing.assert_allclose(model.transform(new[0], age=new[2]), expected, rtol=1e-4, atol=1e-4)
+    assert list(model.get_feature_names_out()) == [f"deviation_pca{number}" for number in range(3)]
+
+
+def test_nobody_is_part_of_the_norm_that_they_are_compared_with():
+    X, diagnosis, age = people()
+    seen = []
+
+    class Watcher(LogisticRegression):
+        def fit(self, X, y, sample_weight=None):
+            seen.append(X)
+            return super().fit(X, y)
+
+    settings = {**DEVIATIONS, "classifier": Watcher(), "calibration": None}
+    model = NeurodegenerationClassifier(**settings).fit(X, diagnosis, age=age)
+    measured, healthy = PCA(3).fit(X).transform(X), diagnosis == "CN"
+    expected = np.empty((len(X), 3))
+    for train, test in model._folds(np.unique(diagnosis, return_inverse=True)[1], np.arange(90)):
+        norm = train[healthy[train]]
+        expected[test] = w_score(measured[test], age[test], measured[norm], age[norm])
+    standardised = (expected - expected.mean(axis=0)) / expected.std(axis=0) / np.sqrt(3)
+    np.testing.assert_allclose(seen[0], standardised, rtol=1e-6, atol=1e-6)
+
+
+def test_a_kind_of_feature_counts_the_same_whatever_its_number_of_columns():
+    X, diagnosis, _ = people()
+    codes = (diagnosis == "AD").astype(int)
+    folds = list(StratifiedKFold(5).split(X, codes))
+    once = CalibratedScores(None, "sigmoid", 0.5, [4, 2]).fit(X, codes, folds)
+    often = np.hstack([X[:, :4], np.tile(X[:, 4:], 7)])
+    repeated = CalibratedScores(None, "sigmoid", 0.5, [4, 14]).fit(often, codes, folds)
+    np.testing.assert_allclose(repeated.out_of_fold_, once.out_of_fold_, atol=1e-4)
+
+
+def test_healthy_people_of_other_ages_train_what_is_learnt_of_healthy_people_alone():
+    X, diagnosis, age = people(150, 30)
+    ages = (70, 90)
+    told, healthy = age >= 70, diagnosis == "CN"
+    settings = {**DEVIATIONS, "brain_age": Ridge(), "features": ["gap", "deviations"]}
+    model = NeurodegenerationClassifier(diagnosis_ages=ages, **settings)
+    model.fit(X, diagnosis, age=age)
+    gaps, deviations = model.sources_
+    np.testing.assert_allclose(gaps.model_.coef_, Ridge().fit(X[healthy], age[healthy]).coef_)
+    measured = PCA(3).fit(X).transform(X)
+    np.testing.assert_allclose(
+        deviations._deviation(measured, age),
+        w_score(measured, age, measured[healthy], age[healthy]),
+        rtol=1e-6, atol=1e-6,
+    )  # fmt: skip
+    # the bias of the gap, the classifier and its threshold are of the ages in question
+    assert gaps.correctors_[0].n_people_ == np.count_nonzero(told & healthy)
+    assert np.isnan(model.out_of_fold_[~told]).all()
+    assert np.isfinite(model.out_of_fold_[told]).all()
+
+
+def test_patients_of_other_ages_change_nothing():
+    X, diagnosis, age = people(150, 30)
+    # the measures are fitted to everybody, so that they must not depend on who is left out
+    settings = {**DEVIATIONS, "measures": FunctionTransformer(), "diagnosis_ages": (70, 90)}
+    kept = (age >= 70) | (diagnosis == "CN")
+    first, second = (
+        NeurodegenerationClassifier(**settings).fit(X[rows], diagnosis[rows], age=age[rows])
+        for rows in (np.ones(150, bool), kept)
+    )
+    np.testing.assert_allclose(
+        first.predict_proba(X, age=age), second.predict_proba(X, age=age), rtol=1e-10
+    )
+
+
+def test_a_second_scan_at_another_age_is_not_part_of_the_norm():
+    X, diagnosis, age = people(80, 20)
+    told = age >= 65
+    person = np.arange(80)
+    young, old = np.flatnonzero(~told & (diagnosis == "CN")), np.flatnonzero(told)
+    person[young[:5]] = person[old[:5]]
+    model = NeurodegenerationClassifier(diagnosis_ages=(65, 90), **DEVIATIONS)
+    codes = np.unique(diagnosis, return_inverse=True)[1]
+    model.classes_ = np.array(["AD", "CN"])
+    training = model._training(People(X, age, None, person), codes, [])
+    assert set(training.others) == set(young[5:])
+
+
 def test_age_rides_with_maps_and_reaches_a_pipeline(healthy_model):
     import pandas as pd
 
@@ -264,8 +366,10 @@ def test_saved_and_opened_it_says_the_same(tmp_path):
     [
         ({"tuning": "frozen"}, "tuning='frozen' needs brain_age"),
         ({"tuning": "fine_tune", "brain_age": LinearAge()}, "tuning='fine_tune' needs brain_age"),
-        ({"features": ["gap"]}, "features has 'gap', which needs a model of age: brain_age="),
+        ({"features": ["gap"]}, "features has 'gap', which is made from brain_age="),
+        ({"features": ["deviations"]}, "features has 'deviations', which is made from measures="),
         ({"features": ["volume"]}, "features must be among"),
+        ({"diagnosis_ages": (20, 30)}, "there is not everybody that is to be told apart"),
         ({"features": []}, "features must be among"),
         ({"reference": "healthy"}, "No diagnosis is 'healthy'"),
         ({"encoder": ContrastiveEncoder(site_mixup=1.0)}, "encoder has site_mixup=1.0"),
