@@ -16,7 +16,7 @@ from .._metadata import check_labels
 from ..exceptions import MissingMetadataError, UnanswerableWarning
 from ._bias_lines import common_line, site_lines
 from ._checks import check_ages, check_numbers
-from ._corrected_age import CorrectedAge, refuse_corrected
+from ._corrected_age import CorrectedAge
 from ._out_of_fold import read_out_of_fold
 
 __all__ = ["BrainAgeBiasCorrector"]
@@ -218,6 +218,7 @@ class BrainAgeBiasCorrector(BaseEstimator):
         Returns
         -------
         self : BrainAgeBiasCorrector
+            Fitted.
 
         Raises
         ------
@@ -295,7 +296,6 @@ class BrainAgeBiasCorrector(BaseEstimator):
             If an age is missing, or a site is new and ``unseen="raise"``.
         """
         check_is_fitted(self)
-        refuse_corrected(predicted)
         if self.method == "cole":
             raw = check_numbers(predicted, "predicted")
             intercept, slope = self._line_of_rows(site, len(raw))
@@ -335,7 +335,6 @@ class BrainAgeBiasCorrector(BaseEstimator):
             If an age is missing, or a site is new and ``unseen="raise"``.
         """
         check_is_fitted(self)
-        refuse_corrected(predicted)
         age, raw = check_ages(y, predicted)
         intercept, slope = self._line_of_rows(site, len(age))
         residual = raw - (intercept + slope * age)

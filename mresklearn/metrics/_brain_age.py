@@ -7,7 +7,6 @@ from numpy.typing import ArrayLike
 from sklearn.utils import Bunch
 
 from ._checks import check_ages, check_numbers
-from ._corrected_age import refuse_corrected
 
 __all__ = ["brain_age_gap", "brain_age_scores", "slope"]
 
@@ -49,7 +48,6 @@ def brain_age_gap(y_true: ArrayLike, y_pred: ArrayLike) -> np.ndarray:
     >>> brain_age_gap([60.0, 70.0], [63.5, 66.0])
     array([ 3.5, -4. ])
     """
-    refuse_corrected(y_pred)
     age, predicted = check_ages(y_true, y_pred)
     return predicted - age
 
@@ -145,7 +143,6 @@ def brain_age_scores(
     >>> round(scores.gap_slope, 3), round(scores.calibration_slope, 3)
     (-0.26, 1.35)
     """
-    refuse_corrected(y_pred)
     age, predicted = check_ages(y_true, y_pred)
     reference = age if y_train is None else check_numbers(y_train, "y_train")
     gap = predicted - age

@@ -8,17 +8,22 @@ import numpy as np
 import pandas as pd
 
 from .._metadata import check_labels, name_rows
+from ._corrected_age import refuse_corrected
 
 __all__ = ["check_ages", "check_numbers", "check_people", "check_positive"]
 
 
 def check_numbers(values: Any, name: str, n_rows: int | None = None) -> np.ndarray:
-    """Turn one finite number a row into float64, or name the rows that have none."""
+    """Turn one finite number a row into float64, or name the rows that have none.
+
+    Every metric passes here, so this is where corrected ages are refused.
+    """
+    refuse_corrected(values)
     try:
         # through object, so that None and pandas' NA become NaN and not an obscure error
         numbers = pd.Series(np.asarray(values, dtype=object)).to_numpy(dtype=float, na_value=np.nan)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold one number a row.") from error
+        raise ValueError(f"{name} must hold one number a row. {error}") from error
     if n_rows is not None and len(numbers) != n_rows:
         raise ValueError(f"{name} has {len(numbers)} entries where {n_rows} are needed.")
     if len(numbers) == 0:

@@ -7,7 +7,7 @@ the usual choice, rejects too often where one group is tiny.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy import stats
@@ -18,20 +18,23 @@ SINGULAR = 1e-9  # share of a direction, below which it is rounding
 
 
 class Estimate(NamedTuple):
-    """A combination of coefficients, with its standard error and degrees of freedom."""
+    """A combination of coefficients, with its standard error and degrees of freedom.
 
-    value: float
-    standard_error: float
+    Of several responses, `value` and `standard_error` are arrays with an entry each.
+    """
+
+    value: Any
+    standard_error: Any
     df: float
 
-    def interval(self, confidence: float) -> tuple[float, float]:
+    def interval(self, confidence: float) -> tuple[Any, Any]:
         """Bounds of the t interval."""
         margin = stats.t.ppf((1 + confidence) / 2, self.df) * self.standard_error
-        return float(self.value - margin), float(self.value + margin)
+        return _plain(self.value - margin), _plain(self.value + margin)
 
-    def p_value(self) -> float:
+    def p_value(self) -> Any:
         """Two-sided p of no effect."""
-        return float(2 * stats.t.sf(abs(self.value / self.standard_error), self.df))
+        return _plain(2 * stats.t.sf(np.abs(self.value / self.standard_error), self.df))
 
 
 class RobustLeastSquares:
@@ -53,8 +56,8 @@ class RobustLeastSquares:
     ----------
     design : ndarray of shape (n_rows, n_columns)
         Columns of like size, the ones among them.
-    response : ndarray of shape (n_rows,)
-        Any unit.
+    response : ndarray of shape (n_rows,) or (n_rows, n_responses)
+        Any unit; several responses are fitted at once.
     person : ndarray of int of shape (n_rows,)
         Code of each row's person, 0, 1, ...
     """
@@ -73,9 +76,10 @@ class RobustLeastSquares:
         self._people = [(rows, *_left_over(self._basis[rows])) for rows in np.split(order, starts)]
 
     @property
-    def residual_sd(self) -> float:
+    def residual_sd(self) -> Any:
         """Standard deviation of a row about the fit."""
-        return float(np.sqrt(self.residuals @ self.residuals / (len(self.residuals) - self.rank)))
+        squares = (self.residuals**2).sum(axis=0)
+        return _plain(np.sqrt(squares / (len(self.residuals) - self.rank)))
 
     def is_estimable(self, contrast: np.ndarray) -> bool:
         """Whether the data say anything of this combination of coefficients."""
@@ -95,8 +99,8 @@ class RobustLeastSquares:
         norm = (lean**2).sum(axis=1)
         trace_of_square = (square * (square - 2 * norm)).sum() + ((lean.T @ lean) ** 2).sum()
         return Estimate(
-            float(contrast @ self.coefficients),
-            float(np.linalg.norm(scores)),
+            _plain(contrast @ self.coefficients),
+            _plain(np.linalg.norm(scores, axis=0)),
             float((square - norm).sum() ** 2 / trace_of_square),
         )
 
@@ -107,14 +111,22 @@ class RobustLeastSquares:
             alone[rows] = sizes.min() < SINGULAR
         return alone
 
-    def without_own(self, columns: np.ndarray) -> np.ndarray:
-        """Predict from the first columns, with coefficients fitted without the row's own person."""
-        n_columns = columns.shape[1]
-        predicted = columns @ self.coefficients[:n_columns]
-        for rows, sizes, directions in self._people:
+    def left_out_shifts(self, n_columns: int) -> np.ndarray:
+        """Give what leaving each person out adds to the first coefficients.
+
+        Of shape (n_people, n_columns), or (n_people, n_columns, n_responses). 0 along what a column
+        describes in that person alone, which says nothing of the others.
+        """
+        shifts = np.empty((self.n_people, n_columns, *self.residuals.shape[1:]))
+        for code, (rows, sizes, directions) in enumerate(self._people):
             left_out = _power(sizes, directions, -1.0) @ self.residuals[rows]
-            predicted[rows] -= columns[rows] @ (self._to_rows[rows, :n_columns].T @ left_out)
-        return predicted
+            shifts[code] = -self._to_rows[rows, :n_columns].T @ left_out
+        return shifts
+
+
+def _plain(numbers: Any) -> Any:
+    """Turn what belongs to a single response into a float."""
+    return numbers if np.ndim(numbers) else float(numbers)
 
 
 def _left_over(basis: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -47,6 +47,10 @@ class CorrectedAge:
         """Refuse to be taken for raw predictions."""
         raise ValueError(_reason(self))
 
+    def __float__(self) -> NoReturn:
+        """Refuse as an entry of a table, where assigning it as a column puts it into every row."""
+        raise ValueError(_reason(self))
+
 
 def refuse_corrected(predicted: Any) -> None:
     """Raise, with the reason, where corrected ages came in the place of raw predictions."""

@@ -11,7 +11,6 @@ from sklearn.utils import Bunch
 
 from .._metadata import check_labels, name_rows
 from ._checks import check_ages, check_people
-from ._corrected_age import refuse_corrected
 
 __all__ = ["read_out_of_fold"]
 
@@ -44,7 +43,6 @@ def read_out_of_fold(
     protocol : str
         Which predictions of a table are taken.
     """
-    refuse_corrected(predicted)
     table = getattr(predicted, "predictions", predicted)
     if isinstance(table, pd.DataFrame):
         given = {"y": y, "fold": fold, "site": site, "groups": groups}

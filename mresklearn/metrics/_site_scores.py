@@ -13,7 +13,6 @@ from sklearn.utils._param_validation import Interval, validate_params
 from .._metadata import check_labels
 from ._brain_age import slope
 from ._checks import check_ages, check_people
-from ._corrected_age import refuse_corrected
 from ._intervals import interval, levels
 from ._repeat import draw_seeds
 
@@ -115,7 +114,6 @@ def site_scores(
     >>> table.note["Utah"]
     'fewer than 10 people: no slope, no intervals'
     """
-    refuse_corrected(y_pred)
     age, predicted = check_ages(y_true, y_pred)
     codes, names = check_labels(site, len(age), name="site")
     people = check_people(groups, len(age))

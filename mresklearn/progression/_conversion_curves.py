@@ -147,7 +147,7 @@ def conversion_curves(
     check_columns(table, (by, duration, event), "table")
     times = numbers_of(table, duration)
     if (times < 0).any():
-        row = table.index[np.argmax(times < 0)]
+        row = table.index[int(np.argmax(times < 0))]
         raise ValueError(f"Column {duration!r} is {times.min():g} in row {row}: time is negative.")
     happened = check_flags(table, event)
     codes, labels = _groups(table, by, n_groups)

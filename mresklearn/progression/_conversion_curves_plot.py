@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -67,7 +67,12 @@ def _write_at_risk(ax: Axes, table: pd.DataFrame, groups: list[str]) -> None:
     last = float(table.time.max())
     ticks = [tick for tick in ax.get_xticks() if 0 <= tick <= last]
     place = ax.get_xaxis_transform()
-    words = {"xycoords": place, "textcoords": "offset points", "va": "center", "fontsize": 8}
+    words: dict[str, Any] = {
+        "xycoords": place,
+        "textcoords": "offset points",
+        "va": "center",
+        "fontsize": 8,
+    }
     ax.annotate("at risk", (0, 0), (0, -BELOW), ha="left", **words)
     for position, group in enumerate(groups):
         part = table[table.group == group]

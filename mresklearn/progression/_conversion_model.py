@@ -255,7 +255,9 @@ def conversion_model(
         n_jobs=n_jobs,
         verbose=verbose,
     )
-    hazards = proportional_hazards(likelihood, fit, data.duration, data.event, list(design))
+    hazards = proportional_hazards(
+        likelihood, fit, data.duration, data.event, design.columns.tolist()
+    )
     return ConversionModel(
         table=_ratios(likelihood, fit, design, spread, confidence),
         concordance=concordances,

@@ -26,8 +26,13 @@ class CoxData:
 
     def take(self, rows: np.ndarray) -> CoxData:
         """Return the rows, which may come several times."""
-        parts = (self.duration, self.event, self.stratum, self.matrix)
-        return CoxData(*(part[rows] for part in parts), self.ties)
+        return CoxData(
+            duration=self.duration[rows],
+            event=self.event[rows],
+            stratum=self.stratum[rows],
+            matrix=self.matrix[rows],
+            ties=self.ties,
+        )
 
     def likelihood(self) -> PartialLikelihood:
         """Return the partial likelihood of these people."""
@@ -56,7 +61,7 @@ def prepare(
     """Check people and standardise columns, so that steps and tolerances have one scale."""
     times = numbers_of(table, duration)
     if (times <= 0).any():
-        row = table.index[np.argmax(times <= 0)]
+        row = table.index[int(np.argmax(times <= 0))]
         raise ValueError(
             f"Column {duration!r} is {times.min():g} in row {row}: times must be above 0. Leave "
             "out people without a visit after the start."

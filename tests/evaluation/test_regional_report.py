@@ -16,7 +16,7 @@ from mresklearn.evaluation._regional_plot import _cuts
 from mresklearn.evaluation._regional_separation import separate_group
 from mresklearn.exceptions import DataError
 from mresklearn.maps import MapArray
-from mresklearn.metrics import brain_age_scores, delong_ci
+from mresklearn.metrics import brain_age_scores, compare_gaps, delong_ci
 from mresklearn.metrics._adjusted_p_values import adjust_p_values
 
 REGIONS = ["thalamus", "putamen", "hippocampus"]
@@ -171,6 +171,33 @@ def test_interval_of_the_area_allows_for_the_adjustment():
             naive.append(known.low <= 0.5 <= known.high)
     assert 0.92 <= np.mean(covered) <= 0.98
     assert np.mean(naive) < 0.91
+
+
+def test_both_reports_of_a_region_agree(people):
+    """One region in regional_report and in compare_gaps: the same people, the same numbers."""
+    predicted, table = people
+    held = {"age": table.age, "sex": table.sex, "site": table.site}
+    report = report_of(people, "sex", "site").table
+    names = {"difference": "difference", "low": "difference_low", "high": "difference_high"}
+    names |= {"p_value": "p", "auc": "auc", "auc_low": "auc_low", "auc_high": "auc_high"}
+    for region in REGIONS:
+        gaps = compare_gaps(predicted[region] - table.age, table.diagnosis, **held).table
+        for group in ("AD", "MCI"):
+            found = report.loc[region, [f"{name}_{group}" for name in names.values()]]
+            wanted = gaps.loc[f"{group} - CN", list(names)]
+            np.testing.assert_allclose(found.to_numpy(float), wanted.to_numpy(float))
+
+
+def test_a_site_of_one_person_says_nothing_of_the_area(people):
+    predicted, table = people
+    alone = table.assign(site=np.where(np.arange(87) == 3, "Delaware", table.site))
+    with_them = report_of((predicted, alone), "site").table
+    without = report_of(
+        (predicted.drop(index="sub-3"), table.drop(index="sub-3")), "site"
+    ).table.loc[with_them.index]
+    area = [f"{name}_AD" for name in ("auc", "difference", "p")]
+    # age is scaled over one person more
+    np.testing.assert_allclose(with_them[area], without[area])
 
 
 def test_no_effect_is_found_at_the_level_that_holm_promises():

@@ -1,16 +1,22 @@
 """Groups compared by their gap, against statsmodels, dense formulas and simulated truths."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 import statsmodels.formula.api as smf
-from scipy import stats
+from scipy import special, stats
 from scipy.linalg import sqrtm
 from statsmodels.stats.multitest import multipletests
 
+from mresklearn.evaluation import regional_report
 from mresklearn.exceptions import UnanswerableWarning
 from mresklearn.metrics import BrainAgeBiasCorrector, compare_gaps, delong_ci
 from mresklearn.metrics._cluster_robust import RobustLeastSquares
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "gap_comparison_level.json"
 
 
 def people(sizes=None, effect=5.0, noise=4.0, seed=0):
@@ -100,21 +106,81 @@ def test_several_rows_a_person_follow_the_dense_formulas():
     assert found.df == pytest.approx(np.trace(omega) ** 2 / np.trace(omega @ omega))
 
 
-def test_area_is_that_of_gaps_adjusted_without_the_person():
-    table = people({"CN": 20, "AD": 9})
-    row = compare(table, age_terms="linear").table.iloc[0]
+def test_area_and_interval_are_those_of_fits_without_each_person():
+    """The jackknife of the docstring by brute force: everybody is left out of the fit in turn."""
+    table = people({"CN": 20, "AD": 9, "MCI": 8})
     covariates = pd.DataFrame(
         {"age": table.age, "sex[T.M]": table.sex == "M", "site[T.Utah]": table.site == "Utah"}
     ).astype(float)
-    from_mean = covariates - covariates.mean()
-    adjusted = []
-    for k in range(len(table)):
-        fitted = smf.ols("gap ~ diagnosis + age + sex + site", table.drop(index=k)).fit()
-        adjusted.append(table.gap[k] - from_mean.loc[k] @ fitted.params[from_mean.columns])
-    reference = delong_ci(table.diagnosis, adjusted, pos_label="AD")
-    assert (row.auc, row.auc_low, row.auc_high) == pytest.approx(
-        (reference.auc, reference.low, reference.high)
+    from_mean = (covariates - covariates.mean()).to_numpy()
+    formula = "gap ~ diagnosis + age + sex + site"
+    effects = smf.ols(formula, table).fit().params[covariates.columns].to_numpy()
+    left_out = np.array(
+        [
+            smf.ols(formula, table.drop(index=k)).fit().params[covariates.columns]
+            for k in range(len(table))
+        ]
     )
+    adjusted = table.gap.to_numpy() - (from_mean * left_out).sum(axis=1)
+    patient, control = (np.flatnonzero(table.diagnosis == name) for name in ("AD", "CN"))
+
+    def in_order(score):
+        return score[patient][:, None] > score[control]
+
+    area = in_order(adjusted).mean()
+    moves = np.zeros(len(table))
+    moves[patient] = -(in_order(adjusted).mean(axis=1) - area) / 8
+    moves[control] = -(in_order(adjusted).mean(axis=0) - area) / 19
+    step = np.sqrt(((left_out - effects) ** 2).sum(axis=0))
+    for k in range(3):
+        move = from_mean[:, k] * step[k]
+        slope = (in_order(adjusted - move).mean() - in_order(adjusted + move).mean()) / 2 / step[k]
+        moves += (left_out - effects)[:, k] * slope
+    variance = sum(
+        (len(part) - 1) * part.var()
+        for part in (moves[table.diagnosis == name] for name in ("CN", "AD", "MCI"))
+    )
+    margin = stats.norm.ppf(0.975) * np.sqrt(variance) / (area * (1 - area))
+    row = compare(table, age_terms="linear").table.loc["AD - CN"]
+    assert (row.auc, row.auc_low, row.auc_high) == pytest.approx(
+        (area, *special.expit(special.logit(area) + np.array([-margin, margin])))
+    )
+    known = delong_ci(
+        table.diagnosis[table.diagnosis != "MCI"],
+        adjusted[table.diagnosis != "MCI"],
+        pos_label="AD",
+    )
+    assert row.auc == pytest.approx(known.auc)
+    assert row.auc_low < known.low < known.high < row.auc_high
+
+
+def test_several_responses_are_fitted_as_each_by_itself():
+    random = np.random.default_rng(0)
+    person = np.r_[np.arange(20), np.arange(10)]
+    X = np.column_stack([np.ones(30), random.normal(size=(30, 2))])
+    Y = random.normal(size=(30, 4))
+    together = RobustLeastSquares(X, Y, person)
+    contrast = np.array([0.0, 1, -1])
+    found = together.estimate(contrast)
+    for k in range(4):
+        alone = RobustLeastSquares(X, Y[:, k], person)
+        one = alone.estimate(contrast)
+        assert (found.value[k], found.standard_error[k], found.df) == pytest.approx(one)
+        assert found.p_value()[k] == pytest.approx(one.p_value())
+        assert [bound[k] for bound in found.interval(0.9)] == pytest.approx(one.interval(0.9))
+        assert together.residual_sd[k] == pytest.approx(alone.residual_sd)
+        np.testing.assert_allclose(together.left_out_shifts(2)[..., k], alone.left_out_shifts(2))
+
+
+def test_shifts_are_those_of_fits_without_the_rows_of_each_person():
+    random = np.random.default_rng(0)
+    person = np.r_[np.arange(20), np.arange(10)]
+    X = np.column_stack([np.ones(30), random.normal(size=(30, 2))])
+    y = random.normal(size=30)
+    fit = RobustLeastSquares(X, y, person)
+    for code, shift in enumerate(fit.left_out_shifts(3)):
+        without = np.linalg.lstsq(X[person != code], y[person != code], rcond=None)[0]
+        np.testing.assert_allclose(fit.coefficients + shift, without)
 
 
 def test_holm_is_that_of_statsmodels():
@@ -303,6 +369,26 @@ def test_coverage_of_all_three_intervals():
     assert np.mean(inside, axis=0).min() > 0.896
 
 
+def test_interval_of_the_area_allows_for_the_adjustment():
+    """Patients older than most controls: with the adjustment as known, coverage is 0.87."""
+    random = np.random.default_rng(0)
+    diagnosis = np.repeat(["CN", "AD"], [60, 11])
+    inside, known = [], []
+    for _ in range(150):
+        age = np.r_[random.uniform(20, 80, 60), random.normal(76, 5, 11)]
+        gap = random.normal(size=71)
+        row = compare_gaps(gap, diagnosis, age=age).table.iloc[0]
+        inside.append(row.auc_low <= 0.5 <= row.auc_high)
+        covariates = np.column_stack([age, age**2])
+        design = np.column_stack([covariates, np.ones(71), diagnosis == "AD"])
+        adjusted = gap - covariates @ np.linalg.lstsq(design, gap, rcond=None)[0][:2]
+        naive = delong_ci(diagnosis, adjusted, pos_label="AD")
+        known.append(naive.low <= 0.5 <= naive.high)
+    # 0.95 less 3 standard errors of 0.018
+    assert np.mean(inside) > 0.896
+    assert np.mean(known) < 0.92
+
+
 def test_groups_that_differ_in_age_alone_do_not_differ():
     p, naive = [], []
     for seed in range(100):
@@ -312,3 +398,12 @@ def test_groups_that_differ_in_age_alone_do_not_differ():
         naive.append(stats.ttest_ind(table.gap[patient], table.gap[~patient]).pvalue)
     assert np.mean(np.array(p) < 0.05) < 0.115
     assert np.mean(np.array(naive) < 0.05) > 0.3
+
+
+@pytest.mark.parametrize("function", [compare_gaps, regional_report])
+def test_docstring_quotes_the_stored_simulation(function):
+    quoted = json.loads(RESULTS.read_text())["results"]["quoted"][function.__name__]
+    docstring = " ".join(function.__doc__.split())
+    for sentence in quoted:
+        assert sentence in docstring, f"benchmarks/gap_comparison_level.py says: {sentence}"
+    assert "``benchmarks/gap_comparison_level.py``" in docstring
