@@ -18,7 +18,6 @@ import argparse
 import hashlib
 import os
 import sys
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +82,6 @@ def labels() -> Path:
     return data() / "atlases" / "dk_aparc+aseg_MNI152_2mm.nii.gz"
 
 
-@lru_cache(1)
 def people() -> tuple[Any, pd.DataFrame]:
     """Return maps and table of everybody, scans of one person under one subject."""
     cohort = load_cohort(
@@ -212,7 +210,7 @@ METHODS: dict[str, Any] = {
 def fit_cell(name: str, seed: int, fold: int, cells: Path) -> dict[str, list]:
     """Return probabilities of dementia of the people of a fold."""
     maps, table = people()
-    old, sick, folds = design(seed)
+    old, sick, folds = design(table, seed)
     train, test = (old[rows] for rows in folds[fold])
     model = METHODS[name](seed, cells)
     if name.startswith("whole-brain"):
@@ -231,9 +229,8 @@ def fit_cell(name: str, seed: int, fold: int, cells: Path) -> dict[str, list]:
     return {key: values.tolist() for key, values in found.items()}
 
 
-def design(seed: int) -> tuple[np.ndarray, np.ndarray, list]:
+def design(table: pd.DataFrame, seed: int) -> tuple[np.ndarray, np.ndarray, list]:
     """Return rows of people of 60 and over, who of all has dementia, and folds of those rows."""
-    _, table = people()
     sick = (table.dx != "CN").to_numpy()
     old = np.flatnonzero(table.age >= FROM_AGE)
     splitter = StratifiedGroupKFold(5, shuffle=True, random_state=seed)
@@ -245,15 +242,17 @@ def sensitivity_at(sick: np.ndarray, probability: np.ndarray, specificity: float
     return float(true[false <= 1 - specificity + 1e-12].max())
 
 
-def tabulate(results: dict, methods: list[str], seeds: list[int]) -> pd.DataFrame:
+def tabulate(
+    results: dict, people: pd.DataFrame, methods: list[str], seeds: list[int]
+) -> pd.DataFrame:
     """Return a row for each method whose folds are all there."""
-    old, sick, _ = design(0)
+    old, sick, _ = design(people, 0)
     y = sick[old].astype(int)
     rows, averaged = {}, {}
     for name in methods:
         probability, predicted = [], []
         for seed in seeds:
-            _, _, folds = design(seed)
+            _, _, folds = design(people, seed)
             if not all((name, seed, fold) in results for fold in range(len(folds))):
                 continue
             filled, said = np.full(len(old), np.nan), np.full(len(old), np.nan)
@@ -308,9 +307,10 @@ def main() -> None:
         fit_cell, tasks, folder=options.cells, jobs=options.jobs, name=NAME,
         finished_only=options.finished,
     )  # fmt: skip
-    table = tabulate(results, options.methods, options.seeds)
+    everybody = people()[1]
+    table = tabulate(results, everybody, options.methods, options.seeds)
     print(table.to_string(float_format="{:.3f}".format, na_rep="-"))
-    old, sick, _ = design(0)
+    old, sick, _ = design(everybody, 0)
     store(
         NAME,
         {
