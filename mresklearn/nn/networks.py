@@ -29,7 +29,8 @@ def build_network(
     network : {"mlp", "resnet10", "resnet18", "resnet34", "densenet121", "sfcn"} or callable
         ``"mlp"`` flattens its input. The residual networks (He et al., CVPR 2016) and the densely
         connected one (Huang et al., CVPR 2017) are MONAI's, in three dimensions; the residual ones
-        begin with a convolution of stride 2. ``"sfcn"`` is the simple fully convolutional network
+        begin with a convolution of 7 voxels (3 where the maps are 7 wide or less) and stride 2.
+        ``"sfcn"`` is the simple fully convolutional network
         of Peng et al. (Medical Image Analysis 2021) up to its last pooling. A callable takes
         (in_channels, sample_shape, width=...) and returns (module, n_features).
     in_channels : int
@@ -45,14 +46,14 @@ def build_network(
     Returns
     -------
     module : torch.nn.Module
-        Takes (n, *sample_shape) and returns (n, n_features).
+        Takes ``(n, *sample_shape)`` and returns (n, n_features).
     n_features : int
         Width of its output.
 
     Raises
     ------
     ValueError
-        If the name is unknown, or a network for maps meets 2-D features.
+        If the name is unknown, a network for maps meets 2-D features, or maps are too small.
 
     Examples
     --------
@@ -76,6 +77,11 @@ def build_network(
     return _FOR_MAPS[network](in_channels, tuple(sample_shape), width=width)
 
 
+# PyTorch 2.13 computes garbage, or crashes, for the gradient of a convolution of 7 voxels with
+# stride 2 on maps that are 5 to 7 wide (oneDNN on CPU)
+WIDE = 7
+
+
 def _build_mlp(
     in_channels: int, sample_shape: tuple[int, ...], *, width: int
 ) -> tuple[nn.Module, int]:
@@ -97,13 +103,14 @@ def _build_resnet(
     from monai.networks.nets.resnet import ResNet, ResNetBlock
 
     planes = [width, 2 * width, 4 * width, 8 * width]
+    small = min(sample_shape[1:]) <= WIDE
     trunk = ResNet(
         ResNetBlock,
         layers=layers,
         block_inplanes=planes,
         spatial_dims=3,
         n_input_channels=in_channels,
-        conv1_t_size=7,
+        conv1_t_size=3 if small else WIDE,
         conv1_t_stride=2,
         feed_forward=False,
     )
@@ -115,6 +122,11 @@ def _build_densenet121(
 ) -> tuple[nn.Module, int]:
     from monai.networks.nets.densenet import DenseNet
 
+    if min(sample_shape[1:]) < 32:
+        raise ValueError(
+            "network='densenet121' halves maps five times and needs 32 voxels or more on each "
+            f"side, got {sample_shape[1:]}. Use network='resnet10' or smaller voxels."
+        )
     net = DenseNet(
         spatial_dims=3,
         in_channels=in_channels,

@@ -56,6 +56,24 @@ def test_small_maps_are_no_obstacle(network):
     assert module(torch.randn(3, 1, 6, 9, 5)).shape == (3, n_features)
 
 
+@pytest.mark.parametrize("edge", range(3, 12))
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last_3d])
+def test_gradients_on_small_maps_are_those_of_double_precision(edge, layout):
+    torch.manual_seed(0)
+    single, _ = build_network("resnet10", 1, (1, edge, edge, edge), width=2)
+    double, _ = build_network("resnet10", 1, (1, edge, edge, edge), width=2)
+    double.load_state_dict(single.state_dict())
+    double.double()
+    maps = torch.randn(8, 1, edge, edge, edge)
+    single.to(memory_format=layout)
+    for model, batch in ((single, maps.to(memory_format=layout)), (double, maps.double())):
+        model(batch).square().sum().backward()
+    wanted = next(double.parameters()).grad
+    torch.testing.assert_close(
+        next(single.parameters()).grad.double(), wanted, rtol=0, atol=1e-2 * wanted.abs().max()
+    )
+
+
 def test_every_parameter_of_the_projection_network_gets_a_gradient():
     model = ProjectionNetwork("resnet10", 2, (2, 12, 12, 12), width=2, embedding_dim=5)
     output = model(torch.randn(4, 2, 12, 12, 12)).embedding
@@ -78,6 +96,8 @@ def test_networks_name_what_they_cannot_do():
         build_network("vgg", 1, (1, 4, 4, 4))
     with pytest.raises(ValueError, match="needs maps"):
         build_network("resnet10", 3, (3,))
+    with pytest.raises(ValueError, match="32 voxels or more"):
+        build_network("densenet121", 1, (1, 40, 31, 40))
 
 
 def brain_batch(n=6, channels=2):
