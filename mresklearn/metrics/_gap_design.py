@@ -16,7 +16,7 @@ from ..exceptions import UnanswerableWarning
 from ._checks import check_numbers, check_people
 from ._cluster_robust import RobustLeastSquares
 
-__all__ = ["AGE_TERMS", "GapDesign", "check_order", "gap_design"]
+__all__ = ["AGE_TERMS", "GapDesign", "age_columns", "check_order", "gap_design"]
 
 AGE_TERMS = ("linear", "quadratic", "spline")
 KNOTS = 4  # of the spline, the two ends among them
@@ -88,7 +88,7 @@ def gap_design(
     person = check_people(groups, len(years))
     pairs = _pairs(names, str(reference).strip(), pairwise)
     _check_people(codes, names, person, groups)
-    blocks = {"age": _age_columns(years, age_terms)}
+    blocks = {"age": age_columns(years, age_terms)}
     for name, labels in (("sex", sex), ("site", site)):
         if labels is not None:
             levels = check_labels(labels, len(years), name=name)[0]
@@ -168,7 +168,7 @@ def _check_people(
         )
 
 
-def _age_columns(age: np.ndarray, terms: str) -> np.ndarray:
+def age_columns(age: np.ndarray, terms: str) -> np.ndarray:
     """Columns of age of like size, without the ones; none where all are of one age."""
     if np.ptp(age) == 0:
         return np.empty((len(age), 0))
