@@ -10,6 +10,7 @@ __all__ = [
     "HarmonizationWarning",
     "InertPenaltyWarning",
     "MissingMetadataError",
+    "OutOfRangeWarning",
     "SingleSiteWarning",
     "UnanswerableWarning",
     "UnpairedWarning",
@@ -46,3 +47,7 @@ class UnpairedWarning(UserWarning):
 
 class UnanswerableWarning(UserWarning):
     """A question that this design cannot answer, whatever the data: too few sites, say."""
+
+
+class OutOfRangeWarning(UserWarning):
+    """People are unlike those a model was trained on: of an age that it never saw."""

@@ -42,6 +42,7 @@ from ..training._randomness import StreamState, private_stream
 from ..training._saved import network_state, restore_network
 from ..training._schedule import SCHEDULES
 from ..training._transplant import transplant
+from ._age_range import age_range
 from ._inputs import check_age, resolve_site
 from ._penalty_report import warn_of_inert_penalty, warn_of_one_site
 from ._unfinished import checkpoint_of
@@ -57,6 +58,8 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
 
     __metadata_request__fit = {"site": True, "groups": True}
     __metadata_request__partial_fit = {"site": True}
+
+    _target_is_age = True
 
     _parameter_constraints: dict = {
         "network": [str, callable],
@@ -132,6 +135,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             self._stream: int | StreamState = self._seed
             self._learn_target(y)
             self._adversary = self._adversary_settings(codes, y)
+        self.age_range_ = self._ages_seen(X, y, resume)
         checkpoint = checkpoint_of(self, people, groups, epochs)
         people, validation = self._hold_out(people, groups)
         with private_stream(self.device_, self._stream) as stream:
@@ -149,6 +153,15 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             warn_of_one_site(against_site)
         elif "penalty" in against_site:
             warn_of_inert_penalty(self.penalty, self.history_)
+
+    def _ages_seen(self, X: Any, y: np.ndarray, resume: bool) -> tuple[float, float] | None:
+        """Return the range of ages of this fit and those it goes on from."""
+        if not self._target_is_age:
+            return age_range(X, None)
+        if not resume:
+            return age_range(X, y)
+        before = getattr(self, "age_range_", None)  # a model saved without it may have seen any age
+        return None if before is None else age_range(X, y, widen=before)
 
     def _against_site(self) -> dict[str, Any]:
         """Return the settings that compare sites, where they are switched on."""
@@ -183,6 +196,13 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
                 "contrastive learning needs two of each. Give more people or early_stopping=False."
             )
         return people.subset(train), people.subset(held)
+
+    def _apply(self, X: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
+        """Return what a function of the network gives, averaged over a map and its mirror image."""
+        X = check_maps(self, X, reset=False)
+        if not (self.mirror_average and self.flip and len(self.sample_shape_) > 1):
+            return self.net_.apply(X, function)
+        return self.net_.apply(X, lambda batch: (function(batch) + function(batch.flip(2))) / 2)
 
     def _module_settings(self) -> dict[str, Any]:
         network = self.network

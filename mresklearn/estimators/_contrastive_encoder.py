@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from numbers import Integral, Real
 from typing import Any
@@ -14,7 +13,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from ..maps._validation import check_maps
 from ..nn._neighbours import SELECTIONS
 from ..nn.losses import METHODS
 from ..training._objective import (
@@ -23,6 +21,7 @@ from ..training._objective import (
     Objective,
     SupervisedObjective,
 )
+from ._age_range import warn_of_other_ages
 from ._base import BaseNetworkEstimator
 
 
@@ -185,6 +184,9 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Epochs trained.
     sites_ : ndarray of str
         Sites seen in `fit`.
+    age_range_ : tuple of two float or None
+        Youngest and oldest training age. `transform` and `predict` warn (`OutOfRangeWarning`) of
+        others, where ages travel with the rows: ``MapLoader(metadata=["age"])``.
     device_ : str
         Device trained on.
     sample_shape_ : tuple of int
@@ -407,6 +409,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             Unit vectors for the projection of a contrastive loss.
         """
         check_is_fitted(self)
+        warn_of_other_ages(self, X)
         module = self.net_.module_
         if self.output == "encoder":
             return self._apply(X, module.trunk)
@@ -431,15 +434,9 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             In years.
         """
         check_is_fitted(self)
+        warn_of_other_ages(self, X)
         objective, module = self._objective(), self.net_.module_
         return self._apply(X, lambda batch: objective.predict(module(batch).scored))
-
-    def _apply(self, X: Any, function: Callable[[torch.Tensor], torch.Tensor]) -> np.ndarray:
-        """Return what a function of the network gives, averaged over a map and its mirror image."""
-        X = check_maps(self, X, reset=False)
-        if not (self.mirror_average and self.flip and len(self.sample_shape_) > 1):
-            return self.net_.apply(X, function)
-        return self.net_.apply(X, lambda batch: (function(batch) + function(batch.flip(2))) / 2)
 
     def _learn_target(self, y: np.ndarray) -> None:
         if _is_supervised(self):

@@ -20,6 +20,8 @@ WINDOW = 0.3
 class DiagnosisNetwork(ContrastiveEncoder):
     """A network whose head tells diagnoses, numbered from 0; made by `diagnosis_network`."""
 
+    _target_is_age = False
+
     def decision(self, X: Any) -> np.ndarray:
         """Return the logarithm of each diagnosis' probability, up to a constant, (n, classes)."""
         check_is_fitted(self)

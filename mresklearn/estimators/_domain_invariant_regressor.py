@@ -69,6 +69,8 @@ class DomainInvariantRegressor(
         embedding and its floor, what age alone tells of the site.
     sites_ : ndarray of str
         Sites seen in `fit`.
+    age_range_ : tuple of two float or None
+        Youngest and oldest training age.
     n_features_in_ : int
         Channels (maps) or columns (2-D features).
 
@@ -81,6 +83,9 @@ class DomainInvariantRegressor(
     -----
     InertPenaltyWarning
         If the penalty had no say in the training, with the cause.
+    OutOfRangeWarning
+        From `predict` and `transform`, where ages that travel with the rows are outside
+        `age_range_`.
 
     See Also
     --------
@@ -173,6 +178,7 @@ class DomainInvariantRegressor(
         readout = Ridge(alpha=1.0) if self.readout is None else clone(self.readout)
         self.readout_ = readout.fit(embedding, np.asarray(y, dtype=np.float64).ravel())
         self.history_, self.sites_ = self.encoder_.history_, self.encoder_.sites_
+        self.age_range_ = self.encoder_.age_range_
         projected_first = self.projection == "input" and self.projector_ is not None
         first = self.projector_ if projected_first else self.encoder_
         self.n_features_in_ = first.n_features_in_

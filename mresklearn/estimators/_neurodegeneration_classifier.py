@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from .._metadata import check_labels, site_of_rows
 from ..exceptions import MissingMetadataError
 from ..maps._validation import check_maps
+from ._age_range import age_range, warn_of_other_ages
 from ._calibrated_scores import CalibratedScores
 from ._contrastive_encoder import ContrastiveEncoder
 from ._diagnosis_features import Deviations, Gaps, People, Training
@@ -95,6 +96,8 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         little better than new people's.
     sites_ : ndarray of str
         Sites seen in `fit`.
+    age_range_ : tuple of two float or None
+        Youngest and oldest of those whose diagnosis was told; None where ages are not known.
     n_features_in_ : int
         Channels (maps) or columns (2-D features).
 
@@ -241,6 +244,7 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         site = site_of_rows(X, "site") if site is None else site
         sources = choose_sources(self, age is not None)
         training = self._training(People(X, age, site, person), codes, sources)
+        self.age_range_ = age_range(None, training.people.age)
         parts = [source.learn(training) for source in sources]
         self.sources_ = sources
         self.feature_names_ = [
@@ -276,6 +280,7 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         age = self._ages(age, X)
         if age is None:
             need_age(self.sources_)
+        warn_of_other_ages(self, X, age)
         people = People(X, age, None, np.arange(len(X)))
         return np.hstack([source.features(people) for source in self.sources_]).astype(np.float32)
 

@@ -11,9 +11,9 @@ import pandas as pd
 from sklearn.base import BaseEstimator
 
 from .._metadata import name_rows
+from .._warn_user import warn_user
 from ..exceptions import HarmonizationWarning, MissingMetadataError
 from ._smooth_terms import basis, curvature, spline_knots, straight_line
-from ._warn_user import warn_user
 
 __all__ = ["CovariateCoder", "numeric_frame"]
 

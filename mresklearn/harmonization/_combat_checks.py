@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from scipy.linalg import cholesky, qr, solve_triangular
 
+from .._warn_user import warn_user
 from ..exceptions import HarmonizationWarning
-from ._warn_user import warn_user
 
 __all__ = ["check_design", "check_new_sites"]
 

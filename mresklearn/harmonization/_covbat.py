@@ -13,12 +13,12 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, RealNotInt
 from sklearn.utils.validation import check_is_fitted
 
+from .._warn_user import warn_user
 from ..exceptions import HarmonizationWarning, MissingMetadataError
 from ._combat import ComBat
 from ._principal_axes import Blocks, feature_blocks, leading_axes
 from ._site_transformer import SiteTransformer
 from ._target import target_frame
-from ._warn_user import warn_user
 
 __all__ = ["CovBat"]
 
@@ -71,9 +71,9 @@ class CovBat(SiteTransformer):
         Second step, fitted on the scores; None where fewer than two sites are large enough.
     n_components_ : int
         Components whose scores are adjusted.
-    components_ : ndarray of shape (n_components_, n_features)
+    components_ : ndarray of shape (n_components, n_features)
         Directions of standardised residuals, of unit length.
-    explained_variance_ratio_ : ndarray of shape (n_components_,)
+    explained_variance_ratio_ : ndarray of shape (n_components,)
         Share of the variance of each.
     sites_ : ndarray of str of shape (n_sites,)
         Sites of the training people, sorted.
@@ -270,7 +270,7 @@ class CovBat(SiteTransformer):
         ----------
         X_new : DataFrame or array of shape (n, columns)
             People of one or more sites that training lacked.
-        site, covariates
+        site, covariates : array-like, default=None
             As in :meth:`transform`.
         min_subjects : int, default=10
             Fewest people of a new site.

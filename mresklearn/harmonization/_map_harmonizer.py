@@ -12,6 +12,7 @@ from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
 from .._metadata import check_labels
+from .._warn_user import warn_user
 from ..exceptions import HarmonizationWarning
 from ..maps import MapArray
 from ..maps._map_array import inside
@@ -28,7 +29,6 @@ from ._harmonized_maps import (
 from ._map_rows import accepted, as_maps, labels_of, takes
 from ._projection import limits_of
 from ._site_transformer import ONE_SITE, SiteTransformer
-from ._warn_user import warn_user
 
 __all__ = ["MapHarmonizer"]
 

@@ -147,7 +147,18 @@ class SiteMoments:
         return self.means.shape[1]
 
     def blocks(self, block_size: int | None = None) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield means, cross scatter and squares of some features at a time."""
+        """Yield means, cross scatter and squares of some features at a time.
+
+        Parameters
+        ----------
+        block_size : int or None, default=None
+            Features at a time; None takes as many as stay in a processor's cache.
+
+        Yields
+        ------
+        means, cross_scatter, squares : ndarray
+            Those parts of the attributes of the same names.
+        """
         for part in column_blocks(len(self.sites), self.n_features, block_size):
             yield self.means[:, part], self.cross_scatter[..., part], self.squares[:, part]
 

@@ -13,11 +13,11 @@ from sklearn.utils import check_array
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
 
 from .._metadata import check_labels
+from .._warn_user import warn_user
 from ..exceptions import HarmonizationWarning, MissingMetadataError, SingleSiteWarning
 from ._finite_numbers import naming_bad_values
 from ._fitted_columns import FittedColumns
 from ._rows import Rows, split_rows
-from ._warn_user import warn_user
 
 __all__ = ["SiteTransformer"]
 

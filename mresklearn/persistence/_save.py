@@ -13,18 +13,28 @@ from typing import Any
 from safetensors.numpy import save_file
 from sklearn.utils.validation import check_is_fitted
 
+from ._card import ModelCard
+from ._card_file import write_card
+from ._card_model import complete
 from ._encode import Encoder
 from ._format import ARRAYS_FILE, FORMAT, MODEL_FILE
 
 _PACKAGES = ("mresklearn", "scikit-learn", "numpy", "pandas", "torch")
 
 
-def save(model: Any, folder: str | PathLike[str], *, overwrite: bool = False) -> Path:
+def save(
+    model: Any,
+    folder: str | PathLike[str],
+    *,
+    card: ModelCard | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Save a fitted model, a pipeline from files to brain age for instance, to one folder.
 
     The folder holds ``model.json`` (every parameter and learned value, readable) and
-    ``arrays.safetensors`` (weights). No code is stored, so opening it is safe; use it to hand a
-    model to another group. Pickle and joblib work too, and keep what this refuses.
+    ``arrays.safetensors`` (weights), and says whom the model is for in ``card.json`` and, to read,
+    ``README.md``. No code is stored, so opening it is safe; use it to hand a model to another
+    group. Pickle and joblib work too, and keep what this refuses.
 
     Parameters
     ----------
@@ -32,8 +42,13 @@ def save(model: Any, folder: str | PathLike[str], *, overwrite: bool = False) ->
         A fitted estimator or pipeline of scikit-learn and mresklearn.
     folder : path-like
         Where to write; made with its parents.
+    card : ModelCard or None, default=None
+        Who the model was trained on and how well it does:
+        :meth:`ModelCard.from_cohort <mresklearn.persistence.ModelCard.from_cohort>`. Steps, maps,
+        seeds, versions and date are filled in; None tells only these, and the ages and sites that
+        the model kept.
     overwrite : bool, default=False
-        Replace a model that is there.
+        Replace a model that is there, with its card.
 
     Returns
     -------
@@ -43,13 +58,17 @@ def save(model: Any, folder: str | PathLike[str], *, overwrite: bool = False) ->
     Raises
     ------
     ValueError
-        If the model is not fitted, or holds something that can only be pickled (named).
+        If the model is not fitted, holds something that can only be pickled (named), or `card`
+        claims ages or sites that the model was not fitted on.
+    TypeError
+        If `card` is no ModelCard.
     FileExistsError
         If the folder exists and `overwrite` is False.
 
     See Also
     --------
     load : Open it, on this machine or another.
+    mresklearn.persistence.load_card : Read its card alone.
 
     Examples
     --------
@@ -66,25 +85,30 @@ def save(model: Any, folder: str | PathLike[str], *, overwrite: bool = False) ->
     True
     """
     check_is_fitted(model)
+    if not isinstance(card, ModelCard | None):
+        raise TypeError(f"card must be a ModelCard or None, got {type(card).__name__}.")
     folder = Path(folder)
     if folder.exists() and not overwrite:
         raise FileExistsError(
             f"{folder} exists. Choose another folder, or replace it with overwrite=True."
         )
+    versions = {package: version(package) for package in _PACKAGES}
+    card = complete(ModelCard() if card is None else card, model, versions)
     encoder = Encoder()
     record = {
         "format": FORMAT,
-        "versions": {package: version(package) for package in _PACKAGES},
+        "versions": versions,
         "model": encoder.encode(model, type(model).__name__.lower()),
     }
     folder.parent.mkdir(parents=True, exist_ok=True)
     # written beside its place and moved, so that no half-written model is ever found
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.") as temporary:
-        complete = Path(temporary) / "model"
-        complete.mkdir()
-        (complete / MODEL_FILE).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
-        save_file(encoder.arrays, complete / ARRAYS_FILE)
+        written = Path(temporary) / "model"
+        written.mkdir()
+        (written / MODEL_FILE).write_text(json.dumps(record, indent=1, allow_nan=False) + "\n")
+        save_file(encoder.arrays, written / ARRAYS_FILE)
+        write_card(card, written)
         if folder.exists():
             shutil.move(folder, Path(temporary) / "old")
-        shutil.move(complete, folder)
+        shutil.move(written, folder)
     return folder

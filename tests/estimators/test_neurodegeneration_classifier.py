@@ -22,7 +22,7 @@ from mresklearn import (
 )
 from mresklearn.estimators._calibrated_scores import CalibratedScores
 from mresklearn.estimators._diagnosis_features import People
-from mresklearn.exceptions import MissingMetadataError
+from mresklearn.exceptions import MissingMetadataError, OutOfRangeWarning
 from mresklearn.metrics import BrainAgeBiasCorrector
 
 ENCODER = ContrastiveEncoder(loss="l1", max_epochs=8, width=4, random_state=0)
@@ -285,9 +285,13 @@ def test_patients_of_other_ages_change_nothing():
         NeurodegenerationClassifier(**settings).fit(X[rows], diagnosis[rows], age=age[rows])
         for rows in (np.ones(150, bool), kept)
     )
+    new, _, new_age = people(50, 0, seed=4)
+    new, new_age = new[new_age > 70], new_age[new_age > 70]
     np.testing.assert_allclose(
-        first.predict_proba(X, age=age), second.predict_proba(X, age=age), rtol=1e-10
+        first.predict_proba(new, age=new_age), second.predict_proba(new, age=new_age), rtol=1e-10
     )
+    with pytest.warns(OutOfRangeWarning, match="it saw 70 to 90 years"):
+        first.predict(new, age=np.full(len(new), 55.0))
 
 
 def test_a_second_scan_at_another_age_is_not_part_of_the_norm():

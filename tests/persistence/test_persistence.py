@@ -43,9 +43,10 @@ def test_a_whole_pipeline_predicts_for_a_new_person_in_another_process(road, peo
     assert float(run.stdout) == pytest.approx(road.predict(X.iloc[[5]])[0], rel=1e-5)
 
 
-def test_the_folder_holds_readable_json_and_tensors_alone(road, tmp_path):
+def test_the_folder_holds_readable_text_and_tensors_alone(road, tmp_path):
     folder = save(road, tmp_path / "deep" / "brain_age")
-    assert sorted(path.name for path in folder.iterdir()) == ["arrays.safetensors", "model.json"]
+    names = sorted(path.name for path in folder.iterdir())
+    assert names == ["README.md", "arrays.safetensors", "card.json", "model.json"]
     record = json.loads((folder / "model.json").read_text())
     assert set(record["versions"]) == {"mresklearn", "scikit-learn", "numpy", "pandas", "torch"}
     assert record["format"] == 1
