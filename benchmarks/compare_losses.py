@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from _results import store
+from _retest import reliability
 from joblib import Parallel, delayed
 from sklearn.base import clone
 from sklearn.compose import TransformedTargetRegressor
@@ -211,6 +212,22 @@ def tabulate(cells: dict, age: np.ndarray, folds: list) -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def retest(cells: dict, age: np.ndarray, folds: list, persons: np.ndarray) -> dict[str, dict]:
+    """Return the reliability of the gap of people scanned twice, whom no model had seen."""
+    twice = [rows for person in np.unique(persons)
+             if len(rows := np.flatnonzero(persons == person)) == 2]  # fmt: skip
+    found = {}
+    for name in dict.fromkeys(name for name, *_ in cells) if twice else ():
+        of_seeds = []
+        for seed in sorted({seed for model, seed, _ in cells if model == name}):
+            predicted = np.full(len(age), np.nan)
+            for number, (_, test) in enumerate(folds):
+                predicted[test] = cells[name, seed, number]
+            of_seeds.append(reliability((predicted - age)[np.array(twice)]))
+        found[name] = pd.DataFrame(of_seeds).mean().to_dict()
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("study", choices=["oasis1", "simulated"])
@@ -269,6 +286,7 @@ def main() -> None:
                 for key, value in ContrastiveEncoder(**options.settings).get_params().items()
                 if isinstance(value, str | int | float | None)
             },
+            "retest": retest(cells, age, folds, np.asarray(persons)),
             "table": {row: values.dropna().to_dict() for row, values in table.iterrows()},
         },
         seed=0,
