@@ -22,7 +22,9 @@ def test_the_example_of_the_readme_runs():
     exec(small, {})
 
 
-@pytest.mark.parametrize("page", ["readme", "harmonisation_docs", "invariance_docs", "losses_docs"])
+@pytest.mark.parametrize(
+    "page", ["readme", "harmonisation_docs", "invariance_docs", "losses_docs", "disease_docs"]
+)
 def test_tables_of_documents_are_the_stored_results(page):
     script = ROOT / "benchmarks" / f"update_{page}.py"
     run = subprocess.run(
@@ -31,7 +33,7 @@ def test_tables_of_documents_are_the_stored_results(page):
     assert run.returncode == 0, run.stderr
 
 
-@pytest.mark.parametrize("page", ["harmonisation", "invariance"])
+@pytest.mark.parametrize("page", ["disease", "harmonisation", "invariance"])
 def test_the_examples_of_the_guide_run(page):
     text = (ROOT / "docs" / f"{page}.md").read_text()
     names: dict = {}

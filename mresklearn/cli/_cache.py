@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..maps._cache import Entry, MapCache, default_cache_folder
+if TYPE_CHECKING:
+    from ..maps._cache import Entry, MapCache
 
 cache_app = typer.Typer(
     help="Inspect the store of loaded maps that folds, processes and runs share.",
@@ -20,14 +21,14 @@ Folder = Annotated[
     Path | None,
     typer.Option(help="Store; by default $MRESKLEARN_CACHE or the user's cache folder."),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for other programs.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 @cache_app.command("list")
 def list_entries(folder: Folder = None, as_json: Json = False) -> None:
     """List the entries, the one used longest ago first."""
-    entries = _open(folder).entries()
-    _print_entries(entries, as_json)
+    cache = _open(folder)
+    _print_entries(cache, "entries", cache.entries(), as_json)
 
 
 @cache_app.command()
@@ -49,8 +50,9 @@ def verify(folder: Folder = None, as_json: Json = False) -> None:
 
     Damaged entries do no harm: they are read anew from the map files.
     """
-    damaged = _open(folder).verify()
-    _print_entries(damaged, as_json)
+    cache = _open(folder)
+    damaged = cache.verify()
+    _print_entries(cache, "damaged", damaged, as_json)
     if not as_json:
         typer.echo(f"{len(damaged)} damaged")
     raise typer.Exit(code=1 if damaged else 0)
@@ -64,24 +66,27 @@ def prune(
     as_json: Json = False,
 ) -> None:
     """Remove the entries used longest ago until the rest fits."""
-    leaving = _open(folder).prune(int(max_gb * 1e9), dry_run=dry_run)
-    _print_entries(leaving, as_json)
+    cache = _open(folder)
+    leaving = cache.prune(int(max_gb * 1e9), dry_run=dry_run)
+    _print_entries(cache, "would_remove" if dry_run else "removed", leaving, as_json)
     if not as_json:
         freed = _megabytes(sum(entry.n_bytes for entry in leaving))
         typer.echo(f"{'Would remove' if dry_run else 'Removed'} {len(leaving)} entries, {freed}")
 
 
 def _open(folder: Path | None) -> MapCache:
+    from ..maps._cache import MapCache, default_cache_folder
+
     return MapCache(default_cache_folder() if folder is None else folder)
 
 
-def _print_entries(entries: list[Entry], as_json: bool) -> None:
+def _print_entries(cache: MapCache, what: str, entries: list[Entry], as_json: bool) -> None:
     if as_json:
         rows = [
             {"key": entry.key, "bytes": entry.n_bytes, "last_used": entry.last_used}
             for entry in entries
         ]
-        typer.echo(json.dumps(rows))
+        typer.echo(json.dumps({"folder": str(cache.folder), what: rows}))
         return
     for entry in entries:
         used = datetime.fromtimestamp(entry.last_used).isoformat(" ", "seconds")
