@@ -151,12 +151,14 @@ def harmonization_report(
         ``{"raw": X, "ComBat": ComBat(), "CovBat": CovBat()}``: each is fitted to the first table
         on half of the people of every site, and all is measured on the other half, as a new person
         would be. Or further tables that were harmonised already; see Notes.
-    roles, target, site_column, kinds, covariates, n_permutations, confidence, n_jobs
+    roles, target, site_column, kinds, covariates, n_permutations, confidence : various
         As in :class:`ConfoundReport`.
     n_folds : int, default=5
         Folds in which the target is predicted, each with the same share of every site.
     random_state : int, RandomState instance or None, default=None
         Seed of everything that is drawn.
+    n_jobs : int or None, default=None
+        As in :class:`ConfoundReport`.
     verbose : int, default=0
         1 shows a progress bar over the tables, 2 one for each report as well.
 

@@ -69,7 +69,18 @@ class BrainMap(metaclass=ABCMeta):
 
     @abstractmethod
     def subject_map(self, row: int) -> np.ndarray:
-        """Return the map of one row, of shape (x, y, z), NaN outside its brain."""
+        """Return the map of one row.
+
+        Parameters
+        ----------
+        row : int
+            Position of the row.
+
+        Returns
+        -------
+        volume : ndarray of shape (x, y, z), float32
+            NaN outside the person's brain.
+        """
 
     @property
     def subject_maps(self) -> np.ndarray:

@@ -99,7 +99,20 @@ class SiteAdversary(nn.Module):
         )
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        """Return a score for each site, (n, n_sites), from (n, d) and (n,)."""
+        """Return a score for each site.
+
+        Parameters
+        ----------
+        z : Tensor of shape (n, d)
+            Embedding.
+        y : Tensor of shape (n,)
+            Ages in years; without a say where ``knows_age=False``.
+
+        Returns
+        -------
+        scores : Tensor of shape (n, n_sites)
+            Logits.
+        """
         if self.knows_age:
             age = (y.to(z.dtype) - self.age_centre) / self.age_scale
             # powers, so that a site of middle age can be told without hidden units
@@ -109,7 +122,21 @@ class SiteAdversary(nn.Module):
     def loss(self, z: Tensor, site: Tensor, y: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the cross-entropy of the guess, each site of the batch with equal weight.
 
-        `weight` (n,) is what each person counts beside others of the site; None is the same.
+        Parameters
+        ----------
+        z : Tensor of shape (n, d)
+            Embedding.
+        site : Tensor of shape (n,), int
+            Number of the site.
+        y : Tensor of shape (n,)
+            Ages in years.
+        weight : Tensor of shape (n,) or None, default=None
+            What each person counts beside others of the site; None is the same.
+
+        Returns
+        -------
+        loss : Tensor
+            A scalar.
         """
         scores = self(z, y)
         counts = scores.new_ones(len(site)) if weight is None else weight.to(scores.dtype)

@@ -72,12 +72,12 @@ def pool_cohorts(file, *, missing="raise", duplicates="raise", n_jobs=None, verb
 
     Notes
     -----
-    Keys of a study, ``[studies.<name>]``; ``*`` marks the required ones (``layout = "bids"`` needs
-    only ``root``):
+    Keys of a study, ``[studies.<name>]``; the first three are required (``layout = "bids"``
+    needs only ``root``):
 
-    - ``root`` *: folder of the study, absolute or relative to the folder of the pool file.
-    - ``table`` *: ``.tsv``, ``.csv`` or ``.xlsx`` relative to ``root``; ``sheet`` of an Excel file.
-    - ``maps`` *: map kind -> file name below ``root`` with columns in braces, or alternatives of
+    - ``root``: folder of the study, absolute or relative to the folder of the pool file.
+    - ``table``: ``.tsv``, ``.csv`` or ``.xlsx`` relative to ``root``; ``sheet`` of an Excel file.
+    - ``maps``: map kind -> file name below ``root`` with columns in braces, or alternatives of
       which the first existing one is taken. ``{participant_id}`` is the id after ``id_format``.
     - ``participant_id``: name of the id column; ``id_format``, as ``"{:0>3}"``, pads ids.
     - ``columns``: standard name -> name in the table: ``age``, ``sex``, ``site``, ``diagnosis``,
