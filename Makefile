@@ -2,10 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
-EXTRAS ?= test,lint
+EXTRAS ?= test,lint,docs
 PYTEST_ARGS ?= -n auto
 
-.PHONY: install demo test lint types imports check clean
+.PHONY: install demo test lint types imports docs check clean
 
 install: $(VENV)/.installed
 
@@ -30,7 +30,10 @@ types: install
 imports: install
 	$(BIN)/lint-imports
 
-check: lint types imports test
+docs: install
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build -W --keep-going --quiet -b html docs docs/_build/html
+
+check: lint types imports docs test
 
 clean:
-	rm -rf $(VENV) demo_output
+	rm -rf $(VENV) demo_output docs/_build docs/gallery docs/api/generated
