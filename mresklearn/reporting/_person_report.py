@@ -141,8 +141,8 @@ def person_report(
     window : float, default=5.0
         Years to either side that count as the same age.
     out_of_range : sequence of str, default=()
-        Reasons why the model may not hold for this person, one sentence each, such as
-        ``"The site 'Lyon' was not in training."``
+        Reasons why the model may not hold for this person, one sentence each: "The site 'Lyon' was
+        not in training."
     quality : mapping, Series or None, default=None
         Row of :meth:`~mresklearn.maps.MapLoader.quality_report`, or other numbers by name.
     quality_reference : DataFrame or None, default=None
