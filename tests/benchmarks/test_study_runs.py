@@ -150,6 +150,7 @@ def cells_in(folder):
     return {path.name: path.read_text() for path in sorted((folder / "cells").rglob("*.json"))}
 
 
+@pytest.mark.timeout(300)  # several processes that load torch
 def test_a_killed_study_goes_on_without_repeating_a_cell(start, tmp_path):
     log, store = tmp_path / "fits.log", tmp_path / "store"
     process = start(SLOW_RUN)
@@ -173,6 +174,7 @@ def test_a_killed_study_goes_on_without_repeating_a_cell(start, tmp_path):
     assert len(set(fits)) == 24
 
 
+@pytest.mark.timeout(300)  # several processes that load torch
 def test_numbers_are_the_same_here_in_processes_and_on_a_dask_cluster(start, tmp_path):
     finish(start(EVERYWHERE))
     records = {
