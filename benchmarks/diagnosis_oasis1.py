@@ -133,7 +133,8 @@ class Remembered(RegressorMixin, TransformerMixin, BaseEstimator):
         who = repr((model, list(X.participants), list(np.asarray(y))))
         path = self.folder / NAME / f"network-{hashlib.sha256(who.encode()).hexdigest()[:20]}"
         if not path.exists():
-            save(model.fit(X, y), path)
+            # another process may have trained the same meanwhile
+            save(model.fit(X, y), path, overwrite=True)
         self.model_ = load(path)
         return self
 
