@@ -89,6 +89,40 @@ def new_sites() -> list[str]:
     return [*lines, ""]
 
 
+DISEASE = (
+    "whole-brain volume, age, sex",
+    "voxels: PCA + logistic",
+    "network from scratch",
+    "network pretrained under 60, fine-tuned",
+    "gap of a network of healthy people of all ages",
+    "deviations of regions, medial temporal voxels",
+    "that gap, deviations",
+)
+
+
+def disease() -> list[str]:
+    """Return the table of areas under the curve."""
+    results = stored("diagnosis_oasis1")
+    if results is None:
+        return []
+    rows = [
+        f"| {name} | {row['seeds']:.0f} | {row['AUC']:.2f} ({row['low']:.2f} to {row['high']:.2f}) "
+        f"| {row['sensitivity at 90 % specificity']:.2f} |"
+        for name in DISEASE
+        if (row := results["table"].get(name))
+    ]
+    return [
+        f"Dementia, OASIS-1 from 60 years on: {results['n_dementia']} people with CDR above 0, "
+        f"{results['n_healthy']} with CDR 0; `docs/disease.md` has all ways "
+        "(`benchmarks/diagnosis_oasis1.py`).",
+        "",
+        "| told from | seeds | AUC (95 % interval) | sensitivity at 90 % specificity |",
+        "|---|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
 def speed() -> list[str]:
     """Return a line for each measured cost."""
     lines = []
@@ -144,7 +178,7 @@ def render() -> str:
             results = record["results"]
             lines += [title.format(**results) + f" (seed {record['seed']}).", ""]
             lines += [*table(results["table"]), ""]
-    lines += new_sites() + speed()
+    lines += new_sites() + disease() + speed()
     text = README.read_text()
     head, rest = text.split(BEGIN)
     return head + BEGIN + "\n" + "\n".join(lines) + END + rest.split(END)[1]
