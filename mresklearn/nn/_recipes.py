@@ -156,12 +156,12 @@ def loss_of_similarities(
     )
     attraction = weights.masked_fill(~positives, 0.0)
     contributes = present & (attraction > 0)
-    terms = torch.where(contributes, attraction * (log_denominator - similarity), 0.0)
-    total = attraction.sum(dim=1)
-    if recipe.normaliser == "global":
-        return terms.sum() / _nonzero(total.sum())
-    per_anchor = terms.sum(dim=1) / _nonzero(total)
-    return per_anchor.sum() / contributes.any(dim=1).sum().clamp_min(1)
+    of_all = recipe.normaliser == "global"
+    total = attraction.sum() if of_all else attraction.sum(dim=1, keepdim=True)
+    # shares first: the gradient of a later division by weights near underflow would overflow
+    share = attraction / _nonzero(total)
+    loss = torch.where(contributes, share * (log_denominator - similarity), 0.0).sum()
+    return loss if of_all else loss / contributes.any(dim=1).sum().clamp_min(1)
 
 
 def find_recipe(method: str | Recipe, formula: str) -> Recipe:

@@ -230,6 +230,18 @@ def test_denominators_without_a_term_contribute_nothing(formula):
     assert (z.grad == 0).all()
 
 
+@pytest.mark.parametrize("method", ["exponential", "y_aware", "threshold", "dynamic"])
+@pytest.mark.parametrize("gap", [25.0, 27.0, 28.0, 28.7, 29.5, 40.0])
+def test_ages_so_far_apart_that_weights_nearly_vanish_give_a_finite_gradient(method, gap):
+    """At sigma 2 and 28.7 years the weight is 1e-45, and 1 over it is too large for float32."""
+    torch.manual_seed(0)
+    ages = torch.tensor([20.0, 20.5, 21.0, 21.0 + gap])
+    embeddings = torch.nn.functional.normalize(torch.randn(4, 1, 8), dim=2).requires_grad_()
+    contrastive_loss(embeddings, ages, method=method).backward()
+    assert embeddings.grad.isfinite().all()
+    assert embeddings.grad.norm() > 1e-3
+
+
 @every_method
 @every_formula
 @pytest.mark.parametrize("n_neighbours", [None, 3])
