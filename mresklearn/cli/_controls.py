@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ._console import Console
+from ._people import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +132,7 @@ def _at_one_site(
     from ..model_selection import StratifiedSiteKFold
 
     age = participants["age"].to_numpy(float)
-    site = participants.get("site", pd.Series("unknown", participants.index)).to_numpy()
+    site = participants.get("site", pd.Series(UNKNOWN, participants.index)).to_numpy()
     person = participants.get("person", participants.index.to_series()).to_numpy()
     n_persons = len(np.unique(person))
     if n_persons < folds:

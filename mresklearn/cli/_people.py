@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
     from ..datasets import Cohort
 
-__all__ = ["as_input", "read_people"]
+__all__ = ["UNKNOWN", "as_input", "read_people"]
+
+UNKNOWN = "unknown"  # site of people of whom none is known
 
 SUFFIX_OF_POOL = ".toml"
 
@@ -86,7 +88,7 @@ def as_input(cohort: Cohort, kinds: list[str], metadata: list[str]) -> pd.DataFr
         )
     X = cohort.maps[kinds].copy()
     for name in metadata:
-        X[name] = cohort.participants.get(name, "unknown")
+        X[name] = cohort.participants.get(name, UNKNOWN)
     return X
 
 

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from ._controls import as_results
 from ._model_folder import TrainedModel
+from ._people import UNKNOWN
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["page_of_controls", "page_of_people"]
-
-NOT_KNOWN = "not known"
 
 
 def page_of_controls(model: TrainedModel, confounds: Any, confounds_page: str | None) -> Any:
@@ -79,7 +78,7 @@ def page_of_people(
 
 
 def _with_site(people: pd.DataFrame) -> pd.DataFrame:
-    return people if "site" in people else people.assign(site=NOT_KNOWN)
+    return people if "site" in people else people.assign(site=UNKNOWN)
 
 
 def _as_tested(people: pd.DataFrame, model: TrainedModel) -> Any:

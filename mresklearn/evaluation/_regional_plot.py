@@ -32,7 +32,8 @@ def draw_report(report: RegionalReport, background: Any, alpha: float) -> Figure
         n_brains = 0 if report.image is None else 1 + len(report.groups)
         brains = n_brains * BRAIN_HEIGHT
         dots = ROW_HEIGHT * max(len(report.table), 3) * max(1, len(report.groups) * 0.7) + 1.2
-        figure = Figure(figsize=(WIDTH, brains + dots), layout="none")  # axes are placed here
+        figure = Figure(figsize=(WIDTH, brains + dots))
+        figure.set_layout_engine("none")  # axes are placed here
         height = brains + dots
         for row in range(n_brains):
             bottom = 1 - (row + 1) * BRAIN_HEIGHT / height

@@ -66,7 +66,8 @@ def draw_brain_map(
     }
     with rc_context(STYLE):
         size = (10, 2.25) if kind == "slices" else (9, 3.1)
-        figure = Figure(figsize=size, layout="none")  # axes are placed here
+        figure = Figure(figsize=size)
+        figure.set_layout_engine("none")  # axes are placed here
         axes = (0.01, 0.0, 0.96, 0.86)
         if kind == "glass":
             plotting.plot_glass_brain(

@@ -92,6 +92,8 @@ def test_one_site_is_cross_validated_over_persons(run_json, study, tmp_path):
     controls = read(tmp_path / "model" / "controls.tsv")
     assert controls.prediction.notna().all()
     assert set(controls.fold) == {0, 1, 2}
+    code, record = run_json("report", tmp_path / "model", "--permutations", 19)
+    assert code == 0, record
 
 
 def test_a_network_trains_and_its_model_opens(run, study, tmp_path):
