@@ -113,7 +113,8 @@ def study_report(
     Parameters
     ----------
     participants : DataFrame
-        One row a person, with age, site and, if known, sex.
+        One row a person, with age, site and, if known, sex. Where people have several rows, a
+        column ``person`` says whose they are.
     results : mapping or None, default=None
         Result of :func:`~mresklearn.model_selection.cross_validate_sites` by name of the model, or
         one such result. The first is shown in detail, and the others are tested against it.

@@ -37,13 +37,14 @@ def cohort_table(participants: pd.DataFrame, age: str, sex: str | None, site: st
     Parameters
     ----------
     participants : DataFrame
-        One row a person.
+        One row a person; with a column ``person``, each counts once, as first scanned.
     age, sex, site : str
         Columns; no sex column gives no column.
     """
-    sites = participants[site].map(_label)
-    rows = {"all sites": _describe(participants, age, sex)}
-    rows |= {name: _describe(people, age, sex) for name, people in participants.groupby(sites)}
+    people = participants.drop_duplicates("person") if "person" in participants else participants
+    sites = people[site].map(_label)
+    rows = {"all sites": _describe(people, age, sex)}
+    rows |= {name: _describe(some, age, sex) for name, some in people.groupby(sites)}
     rows["all sites"] = rows.pop("all sites")  # the total stands below
     return pd.DataFrame(rows.values(), index=pd.Index(rows, name="site"))
 

@@ -41,6 +41,15 @@ def text(report):
     return Parsed(report.html).text
 
 
+def test_a_person_scanned_twice_counts_once(people_and_features):
+    people, _ = people_and_features
+    people = people.assign(person=np.arange(len(people)))
+    again = people.iloc[:7].assign(age=lambda scans: scans.age + 1)
+    once = study_report(participants=people).tables["cohort"]
+    twice = study_report(participants=pd.concat([people, again])).tables["cohort"]
+    pd.testing.assert_frame_equal(twice, once)
+
+
 def test_everybody_is_counted(people_and_features, report):
     people, _ = people_and_features
     table = report.tables["cohort"]
