@@ -79,12 +79,16 @@ def _scores(
     """Draw means with their SD over folds; methods from above, inputs by hue."""
     inputs = list(dict.fromkeys(summary["inputs"]))
     spread = np.linspace(-0.26, 0.26, len(inputs)) if len(inputs) > 1 else [0.0]
-    for name, offset, hue in zip(inputs, spread, HUES * 3, strict=False):
+    # an input has one hue in all panels, whichever of them it is in
+    hues = dict(
+        zip(dict.fromkeys(row["inputs"] for row in results["summary"]), HUES * 3, strict=False)
+    )
+    for name, offset in zip(inputs, spread, strict=True):
         rows = summary[summary["inputs"] == name].set_index("method")
         y = np.array([methods.index(method) for method in rows.index]) + offset
         axis.errorbar(
             rows["score"].astype(float), y, xerr=rows["sd_over_folds"].astype(float), fmt="o",
-            color=hue, markersize=4, elinewidth=1, label=name,
+            color=hues[name], markersize=4, elinewidth=1, label=name,
         )  # fmt: skip
     for row in range(1, len(methods)):
         axis.axhline(row - 0.5, color=LINE, linewidth=0.6, zorder=0)
