@@ -15,7 +15,6 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from sklearn.utils.parallel import Parallel, delayed
 from tqdm.auto import tqdm
 
-from ..metrics._corrected_age import refuse_corrected
 from ..metrics._gap_design import AGE_TERMS, check_order
 from ._power_curve_draws import People, areas, chunk_of_studies, compare_studies, draw_studies
 from ._power_curve_people import at_hand, check_enough, check_people, check_sizes
@@ -275,7 +274,6 @@ def power_curve(
     >>> bool(20 < curve.needed.loc[("AD", "difference"), "n"] <= 30)
     True
     """
-    refuse_corrected(gap)
     check_order(gap=gap, diagnosis=diagnosis, age=age, sex=sex, site=site)
     patients, controls = check_sizes(sizes, n_controls)
     cohort = check_people(gap, diagnosis, age, sex, site, one_site, reference, age_terms)
