@@ -32,7 +32,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegressionCV
 from sklearn.metrics import brier_score_loss, roc_curve
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
 from sklearn.preprocessing import StandardScaler
 
 from mresklearn import (
@@ -184,7 +184,9 @@ METHODS: dict[str, Any] = {
     "deviations of regions, medial temporal voxels": lambda seed, cells: classifier(
         seed, features=["deviations"], measures=measures()
     ),
-    "network from scratch": lambda seed, cells: classifier(seed, encoder=encoder(seed)),
+    "network from scratch": lambda seed, cells: make_pipeline(
+        MapScaler(), classifier(seed, encoder=encoder(seed))
+    ),
     "network pretrained under 60, frozen": lambda seed, cells: classifier(
         seed, brain_age=pretrained(seed, cells), features=["embedding"]
     ),
@@ -219,10 +221,12 @@ def fit_cell(name: str, seed: int, fold: int, cells: Path) -> dict[str, list]:
         found = model.predict_proba(table.iloc[test])
         return {"probability": found[:, 1].tolist()}
     diagnosis = np.where(sick, "dementia", "CN")
-    if isinstance(model, NeurodegenerationClassifier):
+    told = model[-1] if isinstance(model, Pipeline) else model
+    if isinstance(told, NeurodegenerationClassifier):
         # healthy people under 60 train what is learnt of healthy people alone
         train = np.concatenate([train, np.flatnonzero(~sick & (table.age < FROM_AGE))])
-        model.fit(maps[train], diagnosis[train], groups=table.subject.to_numpy()[train])
+        keyword = "groups" if told is model else "neurodegenerationclassifier__groups"
+        model.fit(maps[train], diagnosis[train], **{keyword: table.subject.to_numpy()[train]})
         predicted = model.predict(maps[test]) == "dementia"
     else:
         predicted = model.fit(maps[train], diagnosis[train]).predict(maps[test]) == "dementia"

@@ -133,14 +133,17 @@ class NetworkScores(BaseEstimator):
     ----------
     network : DiagnosisNetwork
         Unfitted.
+    preparation : list of transformers, default=()
+        Fitted; what pretrained weights were shown the data through.
     """
 
-    def __init__(self, network: DiagnosisNetwork) -> None:
+    def __init__(self, network: DiagnosisNetwork, preparation: Any = ()) -> None:
         self.network = network
+        self.preparation = preparation
 
     def learn(self, training: Training) -> np.ndarray:
         """Train a network without each fold, and one on all; return the scores of each fold."""
-        people, codes = training.people, training.codes
+        people, codes = self._prepared(training.people), training.codes
         scores = np.empty((len(people), codes.max() + 1))
         for train, test in training.folds:
             scores[test] = self._train(people[train], codes[train]).decision(people[test].X)
@@ -149,11 +152,17 @@ class NetworkScores(BaseEstimator):
 
     def features(self, people: People) -> np.ndarray:
         """Return the scores of new people."""
-        return self.network_.decision(people.X).astype(np.float64)
+        return self.network_.decision(self._prepared(people).X).astype(np.float64)
 
     def names(self, n_columns: int) -> list[str]:
         """Return a name for each column."""
         return [f"score{column}" for column in range(n_columns)]
+
+    def _prepared(self, people: People) -> People:
+        X = people.X
+        for transformer in self.preparation:
+            X = transformer.transform(X)
+        return People(X, people.age, people.site, people.person)
 
     def _train(self, people: People, codes: np.ndarray) -> DiagnosisNetwork:
         return clone(self.network).fit(
@@ -203,7 +212,9 @@ class Gaps(BaseEstimator):
             )
             for ages in predicted.T
         ]
-        return self._corrected(predicted, people)
+        gaps = self._corrected(predicted, people)
+        gaps[healthy] = _gaps_of_healthy(predicted[healthy], people[np.flatnonzero(healthy)])
+        return gaps
 
     def features(self, people: People) -> np.ndarray:
         """Return the corrected gaps of new people."""
@@ -232,6 +243,17 @@ class Gaps(BaseEstimator):
             for corrector, ages in zip(self.correctors_, predicted.T, strict=True)
         ]
         return np.column_stack(gaps)
+
+
+def _gaps_of_healthy(predicted: np.ndarray, healthy: People) -> np.ndarray:
+    """Return gaps from lines through the other healthy people, as far off as new people's are."""
+    design = _age_terms(healthy.age)[:, :2]
+    gaps = np.empty_like(predicted)
+    for person in np.unique(healthy.person):
+        own = healthy.person == person
+        line = np.linalg.lstsq(design[~own], predicted[~own], rcond=None)[0]
+        gaps[own] = predicted[own] - design[own] @ line
+    return gaps
 
 
 class Deviations(BaseEstimator):

@@ -13,6 +13,7 @@ from ..exceptions import MissingMetadataError
 from ..persistence import load
 from ._diagnosis_features import Deviations, Embedding, Gaps, NetworkScores
 from ._diagnosis_network import diagnosis_network
+from ._weights import find_preparation
 
 __all__ = ["choose_sources", "need_age"]
 
@@ -81,8 +82,9 @@ def _embedding(classifier: Any, model: Any, is_fitted: bool) -> Embedding | Netw
         if not hasattr(model, "transform"):
             raise ValueError("brain_age has no transform, so there is no embedding to use.")
         return Embedding(model)
-    pretrained = model if tuning == "fine_tune" else None
-    return NetworkScores(diagnosis_network(classifier.encoder, pretrained))
+    if tuning == "scratch":
+        return NetworkScores(diagnosis_network(classifier.encoder, None))
+    return NetworkScores(diagnosis_network(classifier.encoder, model), find_preparation(model))
 
 
 def _pretrained(model: Any, name: str) -> tuple[Any, bool]:

@@ -17,6 +17,7 @@ from sklearn.base import (
 )
 from sklearn.linear_model import Ridge
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from sklearn.utils._set_output import _safe_set_output
 from sklearn.utils.validation import check_is_fitted
 
 from .._metadata import site_of_rows
@@ -171,6 +172,7 @@ class DomainInvariantRegressor(
         self.encoder_ = clone(prototype).set_params(
             penalty=self.penalty, penalty_weight=self.penalty_weight
         )
+        _safe_set_output(self.encoder_, transform="default")  # whatever frames the user asked for
         self.encoder_.fit(X, y, site=site, groups=groups)
         embedding = self.encoder_.transform(X)
         if self.projection == "embedding":
@@ -199,13 +201,7 @@ class DomainInvariantRegressor(
         embedding : ndarray of shape (n, embedding_dim), float32
             Without the site directions, where `projection` is "embedding".
         """
-        check_is_fitted(self)
-        if self.projection == "input":
-            X = self._project(self.projector_, X)
-        embedding = self.encoder_.transform(X)
-        if self.projection == "embedding":
-            embedding = self._project(self.projector_, embedding)
-        return embedding
+        return self._embed(X)
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the age of each person.
@@ -220,8 +216,17 @@ class DomainInvariantRegressor(
         age : ndarray of shape (n,), float32
             In years.
         """
+        return self.readout_.predict(self._embed(X)).astype(np.float32)
+
+    def _embed(self, X: Any) -> np.ndarray:
+        """Return the embedding as an array, whatever `transform` is set to give."""
         check_is_fitted(self)
-        return self.readout_.predict(self.transform(X)).astype(np.float32)
+        if self.projection == "input":
+            X = self._project(self.projector_, X)
+        embedding = self.encoder_.transform(X)
+        if self.projection == "embedding":
+            embedding = self._project(self.projector_, embedding)
+        return embedding
 
     def _project(self, projector: Any, X: Any) -> Any:
         return X if projector is None else projector.transform(X)
@@ -241,6 +246,7 @@ class DomainInvariantRegressor(
         else:
             projector = clone(self.projector)
         self.projector_ = projector.fit(X, y, site=first)
+        _safe_set_output(self.projector_, transform="default")
         return self.projector_
 
     @property

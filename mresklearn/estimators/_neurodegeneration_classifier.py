@@ -275,14 +275,7 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         features : ndarray of shape (n, n_features_out), float32
             Columns as :meth:`get_feature_names_out` says.
         """
-        check_is_fitted(self)
-        X = check_maps(self, X, reset=False)
-        age = self._ages(age, X)
-        if age is None:
-            need_age(self.sources_)
-        warn_of_other_ages(self, X, age)
-        people = People(X, age, None, np.arange(len(X)))
-        return np.hstack([source.features(people) for source in self.sources_]).astype(np.float32)
+        return self._features(X, age)
 
     def decision_function(self, X: Any, *, age: Any = None) -> np.ndarray:
         """Return scores: of two diagnoses above 0 where the second is predicted.
@@ -317,8 +310,7 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         probability : ndarray of shape (n, n_classes)
             As frequent as among the training people; other places have other frequencies.
         """
-        check_is_fitted(self)
-        return self.scores_.predict_proba(self.transform(X, age=age).astype(np.float64))
+        return self.scores_.predict_proba(self._features(X, age).astype(np.float64))
 
     def predict(self, X: Any, *, age: Any = None) -> np.ndarray:
         """Return the diagnosis of each person.
@@ -375,6 +367,17 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         """
         check_is_fitted(self)
         return np.asarray(self.feature_names_, dtype=object)
+
+    def _features(self, X: Any, age: Any) -> np.ndarray:
+        """Return features as an array, whatever `transform` is set to give."""
+        check_is_fitted(self)
+        X = check_maps(self, X, reset=False)
+        age = self._ages(age, X)
+        if age is None:
+            need_age(self.sources_)
+        warn_of_other_ages(self, X, age)
+        people = People(X, age, None, np.arange(len(X)))
+        return np.hstack([source.features(people) for source in self.sources_]).astype(np.float32)
 
     def _check_diagnosis(self, y: Any, n_rows: int) -> np.ndarray:
         """Return diagnoses numbered from 0; keep their names."""
