@@ -128,6 +128,9 @@ def compare_studies(people: People, rows: np.ndarray, n_patients: int) -> dict[s
     # people drawn twice may leave a design with rows enough that follows every gap exactly
     exact = np.abs(residuals).max(axis=1) <= 1e-9 * np.maximum(1, np.abs(gap).max(axis=1))
     answered &= (variance > 0) & (trace_of_square > 0) & ~exact
+    # a difference that rests on one person has an error that cannot be told
+    influence = np.abs(to_rows[:, :, -1])
+    answered &= np.where(alone, influence, 0).max(axis=1) <= 1e-6 * influence.max(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         df = (square - norm).sum(axis=1) ** 2 / trace_of_square
     usable = ~alone & ~_apart(people.site[rows], n_patients)

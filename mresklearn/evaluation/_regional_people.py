@@ -11,7 +11,13 @@ from sklearn.utils import Bunch
 from .._metadata import check_labels, name_rows
 from ..metrics._checks import check_numbers, check_people
 
-__all__ = ["average_by_person", "check_people_and_regions", "covariates_of", "find_apart"]
+__all__ = [
+    "average_by_person",
+    "check_order",
+    "check_people_and_regions",
+    "covariates_of",
+    "find_apart",
+]
 
 
 def check_people_and_regions(
@@ -20,8 +26,7 @@ def check_people_and_regions(
     """Check what needs no covariates; groups are coded with the reference as 0."""
     regions, ages = _check_predicted(predicted, region_names)
     years = check_numbers(age, "age", len(ages))
-    for name, column in {"age": age, "diagnosis": diagnosis, "groups": groups}.items():
-        _check_order(predicted, name, column)
+    check_order(predicted, age=age, diagnosis=diagnosis, groups=groups)
     person = check_people(groups, len(years))
     first_row = np.unique(person, return_index=True)[1]
     codes, names = np.zeros(len(years), dtype=int), ["everybody"]
@@ -84,14 +89,16 @@ def _check_predicted(predicted: Any, region_names: Any) -> tuple[list[str], np.n
     return regions, np.column_stack(checked)
 
 
-def _check_order(predicted: Any, name: str, column: Any) -> None:
+def check_order(predicted: Any, **columns: Any) -> None:
     """Refuse labels that say that rows are not in one order."""
-    both = isinstance(predicted, pd.DataFrame) and isinstance(column, pd.Series)
-    if both and not column.index.equals(predicted.index):
-        raise ValueError(
-            f"predicted and {name} have different row labels, so it is not clear which rows belong "
-            "together. Bring them into one order with .loc, or pass arrays in the same order."
-        )
+    for name, column in columns.items():
+        both = isinstance(predicted, pd.DataFrame) and isinstance(column, pd.Series)
+        if both and not column.index.equals(predicted.index):
+            raise ValueError(
+                f"predicted and {name} have different row labels, so it is not clear which rows "
+                "belong together. Bring them into one order with .loc, or pass arrays in the same "
+                "order."
+            )
 
 
 def covariates_of(people: Bunch, sex: Any, site: Any) -> tuple[np.ndarray, tuple[str, ...]]:

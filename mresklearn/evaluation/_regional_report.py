@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import Interval, StrOptions, validate_param
 from ..metrics._adjusted_p_values import CORRECTIONS, adjust_p_values
 from ._regional_people import (
     average_by_person,
+    check_order,
     check_people_and_regions,
     covariates_of,
     find_apart,
@@ -251,6 +252,7 @@ def regional_report(
     thalamus     0.9     0.4           -0.8             0.4
     """
     people = check_people_and_regions(predicted, age, region_names, diagnosis, reference, groups)
+    check_order(predicted, sex=sex, site=site)
     own = people.codes == 0
     table = age_sensitivity(
         people.predicted[own],
@@ -306,8 +308,9 @@ def _with_separation(
         part = separate_group(gap, design, codes, group, apart=apart, confidence=confidence)
         if part is None:
             raise ValueError(
-                f"{name} and {people.names[0]} cannot be told apart from the covariates: nobody "
-                "links them at one site, say, so the difference of diagnoses is that of sites. "
+                f"{name} and {people.names[0]} cannot be told apart from the covariates: nobody, or "
+                "a single person, links them at one site, say, so the difference of diagnoses is "
+                "that of sites. "
                 "Compare with controls of the same sites. With site=None the difference comes out, "
                 "with that of the scanners in it."
             )

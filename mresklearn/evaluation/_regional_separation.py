@@ -44,14 +44,14 @@ def separate_group(
     table : DataFrame or None
         A row a region, columns auc, auc_low, auc_high, difference, difference_low, difference_high
         and p; NaN for regions whose gap follows from the design exactly. None if the covariates
-        stand in for the difference.
+        stand in for the difference, or do but for one person.
     """
     design = np.column_stack([covariates, np.eye(codes.max() + 1)[codes][:, 1:]])
     person = np.arange(len(gap))
     fit = RobustLeastSquares(design, gap, person)
     contrast = np.zeros(design.shape[1])
     contrast[covariates.shape[1] + group - 1] = 1
-    if not fit.is_estimable(contrast):
+    if not fit.is_estimable(contrast) or fit.rests_on(contrast).any():
         return None
     areas = AdjustedAreas(gap, covariates, fit, codes=codes, person=person, apart=apart)
     auc, auc_low, auc_high = areas.between(group, 0, confidence)

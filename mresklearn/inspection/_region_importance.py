@@ -208,13 +208,17 @@ def region_importance(
 
 
 def draw_donors(person: np.ndarray, n_repeats: int, random: np.random.RandomState) -> np.ndarray:
-    """Draw who gives voxels to whom: a permutation of persons a repeat, and a row of each."""
+    """Draw who gives voxels to whom: persons in a circle a repeat, and a row of each.
+
+    In a circle nobody gets voxels of their own, which would say that a region does not matter.
+    """
     rows_of = [np.flatnonzero(person == code) for code in range(int(person.max()) + 1)]
     donors = np.empty((n_repeats, len(person)), int)
     for repeat in donors:
-        giver = random.permutation(len(rows_of))
-        for code, rows in enumerate(rows_of):
-            repeat[rows] = random.choice(rows_of[giver[code]], size=len(rows))
+        circle = random.permutation(len(rows_of))
+        for code, giver in zip(circle, np.roll(circle, 1), strict=True):
+            rows = rows_of[code]
+            repeat[rows] = random.choice(rows_of[giver], size=len(rows))
     return donors
 
 

@@ -32,7 +32,10 @@ def new_site_weights(site, n_needed):
 
 
 def as_if_new(errors, sites, coverage, n_needed):
-    """Describe each site as if it were new, with intervals made from the other sites alone.
+    """Describe each site as if it were new, with intervals made from errors at the other sites.
+
+    The models that made these errors had seen the site, so they are those of a study one site
+    larger than the others; a site much unlike them widens its own intervals.
 
     Parameters
     ----------

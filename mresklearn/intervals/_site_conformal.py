@@ -20,7 +20,7 @@ from sklearn.utils import (
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted
 
-from .._metadata import check_labels, number_of_rows
+from .._metadata import check_labels, number_of_rows, site_of_rows
 from .._target import check_target
 from ..model_selection import StratifiedSiteKFold
 from ..model_selection._fold_fitting import requested_keywords
@@ -77,8 +77,8 @@ class SiteConformalRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         ``site``, ``fold`` and ``error``, absolute and in the unit of y.
     new_site_ : DataFrame or None
         One line per site as if it were new: ``n_persons``; ``coverage``, the share of its people
-        inside intervals made from the other sites; ``half_width`` of these; and ``bias``, the mean
-        of prediction minus y. None with one site or ``new_sites=False``.
+        inside intervals made from errors at the other sites, whose models had seen it;
+        ``half_width`` of these; and ``bias``, the mean of prediction minus y. None with one site or ``new_sites=False``.
     n_persons_needed_ : int
         Persons a site needs for intervals of its own: 9 for 90 %.
     n_sites_needed_ : int
@@ -267,8 +267,8 @@ class SiteConformalRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         return_interval : bool, default=False
             Also return the intervals.
         site : array-like of shape (n_rows,), default=None
-            Site of each row, known or not; only intervals need it. None: the sites that travel
-            with the rows.
+            Site of each row, known or not, for intervals and for a regressor that asks for it.
+            None: the sites that travel with the rows.
 
         Returns
         -------
@@ -282,9 +282,10 @@ class SiteConformalRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
         Raises
         ------
         MissingMetadataError
-            If intervals are asked for, the model knows several sites, and rows have none.
+            If intervals are asked for, the model was fitted with sites, and rows have none.
         """
         check_is_fitted(self)
+        site = site_of_rows(X, "site") if site is None else site
         metadata = {} if site is None else {"site": site}
         predicted = self.estimator_.predict(
             X, **requested_keywords(self.estimator_, "predict", metadata)

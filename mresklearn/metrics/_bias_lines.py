@@ -38,6 +38,12 @@ def common_line(
             + (" at each site" if site is not None else "")
             + ", so the bias with age cannot be seen. Fit on controls of different ages."
         )
+    if np.isnan(slope.df):
+        raise ValueError(
+            "All controls but one are of one age"
+            + (" at each site" if site is not None else "")
+            + ", so the slope rests on one person. Fit on controls of different ages."
+        )
     return _line(predicted, age, slope, confidence)
 
 
@@ -80,8 +86,8 @@ def site_lines(
             reasons[name] = f"{sizes[name]} people, fewer than min_people={min_people}"
             continue
         slope = _slope(rows.predicted[here], rows.age[here], rows.person[here], None)
-        if slope is None:
-            reasons[name] = "all people of one age"
+        if slope is None or np.isnan(slope.df):
+            reasons[name] = "all people of one age" if slope is None else "all but one of one age"
         else:
             slopes[name] = slope
     spread = _variance_between(list(slopes.values()))

@@ -20,7 +20,8 @@ SINGULAR = 1e-9  # share of a direction, below which it is rounding
 class Estimate(NamedTuple):
     """A combination of coefficients, with its standard error and degrees of freedom.
 
-    Of several responses, `value` and `standard_error` are arrays with an entry each.
+    Of several responses, `value` and `standard_error` are arrays with an entry each. Both the error
+    and the degrees of freedom are NaN where the combination rests on one person.
     """
 
     value: Any
@@ -86,9 +87,24 @@ class RobustLeastSquares:
         seen = self._directions.T @ (self._directions @ contrast)
         return bool(np.linalg.norm(seen - contrast) < 1e-6 * np.linalg.norm(contrast))
 
+    def rests_on(self, contrast: np.ndarray) -> np.ndarray:
+        """Mark the rows of people without any of whom a combination could not be estimated.
+
+        The fit follows such a person exactly, so that nothing says how far another would be off.
+        """
+        influence = self._to_rows @ contrast
+        alone = np.zeros(len(influence), dtype=bool)
+        for rows, sizes, directions in self._people:
+            followed = directions[:, sizes <= SINGULAR].T @ influence[rows]
+            alone[rows] = np.abs(followed).max(initial=0) > 1e-6 * np.abs(influence).max()
+        return alone
+
     def estimate(self, contrast: np.ndarray) -> Estimate:
         """Estimate a combination of coefficients."""
         influence = self._to_rows @ contrast
+        if self.rests_on(contrast).any():
+            value = _plain(contrast @ self.coefficients)
+            return Estimate(value, _plain(np.full(np.shape(value), np.nan)), np.nan)
         scores, squares, leaned = [], [], []
         for rows, sizes, directions in self._people:
             weight = _power(sizes, directions, -0.5) @ influence[rows]

@@ -126,8 +126,8 @@ def compare_gaps(
     ValueError
         If a value is missing, a group has one person only, nobody has the reference diagnosis, a
         person has two diagnoses, a covariate tells the group of everybody (such as a site for each
-        group), there are fewer people than coefficients, the covariates explain the gap exactly, or
-        pandas Series are in different orders.
+        group) or of all but one person, there are fewer people than coefficients, the covariates
+        explain the gap exactly, or pandas Series are in different orders.
 
     Warns
     -----

@@ -224,9 +224,10 @@ def _check_estimable(design: GapDesign, blocks: dict[str, np.ndarray]) -> None:
     """Refuse comparisons that a covariate stands in for, naming it."""
     fit = RobustLeastSquares(design.matrix, np.zeros(len(design.codes)), design.person)
     for group, other in design.pairs:
-        if fit.is_estimable(design.contrast(group, other)):
-            continue
         names = f"{design.names[group]} and {design.names[other]}"
+        if fit.is_estimable(design.contrast(group, other)):
+            _check_links(fit, design, (group, other), blocks)
+            continue
         causes = [name for name in blocks if _is_cause(design, blocks, name, (group, other))]
         if causes == ["site"]:
             raise ValueError(
@@ -245,6 +246,20 @@ def _check_estimable(design: GapDesign, blocks: dict[str, np.ndarray]) -> None:
         raise ValueError(
             f"{fit.n_people} people are too few for {fit.rank} coefficients of groups and "
             f'{", ".join(design.held_fixed)}. Use age_terms="linear", or fewer covariates.'
+        )
+
+
+def _check_links(
+    fit: RobustLeastSquares, design: GapDesign, pair: tuple[int, int], blocks: dict[str, np.ndarray]
+) -> None:
+    """Refuse comparisons that hang on one person, naming the row."""
+    alone = fit.rests_on(design.contrast(*pair))
+    if alone.any():
+        raise ValueError(
+            f"With {', '.join(blocks)} held fixed, the difference of {design.names[pair[0]]} and "
+            f"{design.names[pair[1]]} rests on a single person (row {name_rows(alone, None)}), without "
+            "whom nothing links the groups, so that its error cannot be told. Leave that person or "
+            "a covariate out, and say so, or add people."
         )
 
 

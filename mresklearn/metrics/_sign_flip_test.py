@@ -121,7 +121,8 @@ def sign_flip_test(
     else:
         random = check_random_state(random_state)
         extreme = _count_extreme(values, threshold, n_resamples, random)
-        p_value, smallest_p = (1 + extreme) / (1 + n_resamples), 1 / (1 + n_resamples)
+        p_value = (1 + extreme) / (1 + n_resamples)
+        smallest_p = max(1 / (1 + n_resamples), 2.0 ** (1 - np.count_nonzero(values)))
     if smallest_p > 0.05:
         warnings.warn(
             f"Differences of {n_sites} sites cannot give a p below {smallest_p:.3g}: at least 6 "

@@ -15,7 +15,7 @@ from ._score_tables import absolute_errors
 __all__ = ["compare_models"]
 
 _ROWS = ["protocol", "repeat", "fold", "row"]
-_IDENTITY = [*_ROWS, "person", "site", "y", "n_train"]
+_IDENTITY = [*_ROWS, "site", "y", "n_train"]
 
 
 @validate_params(
@@ -138,7 +138,7 @@ def _check_same_folds(a, b, protocol):
         frame.drop_duplicates(_ROWS)[_IDENTITY].sort_values(_ROWS).reset_index(drop=True)
         for frame in (a, b)
     )
-    if not one.equals(other):
+    if not one.equals(other):  # names of people may come from X, and differ between its forms
         raise ValueError(
             f"The results differ in rows, ages, sites or folds of {protocol}, so that their errors "
             "cannot be paired. Give cross_validate_sites the same rows in the same order, and the "

@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 from sklearn.utils._param_validation import StrOptions, validate_params
 
-__all__ = ["one_standard_error_rule"]
+__all__ = ["one_standard_error_rule", "scores_by_fold"]
 
 
 @validate_params(
@@ -94,7 +94,7 @@ def one_standard_error_rule(parameter, *, prefer="larger", paired=True, metric="
 
 def _pick(cv_results, *, parameter, prefer, paired, metric):
     """Return the row of the search results that the rule picks."""
-    scores = _scores_by_fold(cv_results, metric)
+    scores = scores_by_fold(cv_results, metric)
     values = _values(cv_results, parameter)
     means = scores.mean(axis=1)
     if np.isnan(means).all():
@@ -116,7 +116,7 @@ def _standard_error(scores):
     return scores.std(axis=1, ddof=1) / np.sqrt(n_folds) if n_folds > 1 else np.zeros(1)
 
 
-def _scores_by_fold(cv_results, metric):
+def scores_by_fold(cv_results, metric):
     """Return scores of shape (settings, folds)."""
     names: list[str] = []
     while f"split{len(names)}_test_{metric}" in cv_results:

@@ -10,10 +10,10 @@ from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import _num_samples
 
 from .._metadata import check_labels, site_of_rows
-from ..exceptions import SingleSiteWarning
+from ..exceptions import SingleSiteWarning, UnanswerableWarning
 from ._fold_fitting import requested_keywords
 from ._leave_one_site_out import LeaveOneSiteOut
-from ._one_standard_error import one_standard_error_rule
+from ._one_standard_error import one_standard_error_rule, scores_by_fold
 from ._site_folds import without_persons
 
 __all__ = ["SiteSearchCV"]
@@ -68,18 +68,21 @@ class SiteSearchCV(GridSearchCV):
     cv_results_ : dict
         Scores of every setting; ``split0_test_score`` is that at ``inner_sites_[0]``.
     inner_sites_ : list of str
-        Site that each inner fold held out; empty with one site.
+        Site that each inner fold held out and scored; empty with one site.
 
     Raises
     ------
     ValueError
-        If a site is missing, or `parameter` is not in the grid or not numeric.
+        If a site is missing, `parameter` is not in the grid or not numeric, or, with
+        ``error_score="raise"``, a score is not defined at a site.
 
     Warns
     -----
     SingleSiteWarning
         If there is no site, or only one. Then the inner folds are five, over people, and what they
         choose says nothing of another site.
+    UnanswerableWarning
+        If an area under the curve is asked for, and sites lack a class: other sites choose.
 
     See Also
     --------
@@ -153,9 +156,7 @@ class SiteSearchCV(GridSearchCV):
     @property
     def refit(self):
         """How GridSearchCV picks the setting."""
-        if self.parameter is None:
-            return True
-        return one_standard_error_rule(self.parameter, prefer=self.prefer, paired=self.paired)
+        return self._choose
 
     def fit(self, X, y=None, *, site=None, groups=None, **params):
         """Score every setting at each training site, and fit the one chosen on all rows.
@@ -201,6 +202,44 @@ class SiteSearchCV(GridSearchCV):
         """
         return super().get_metadata_routing().add_self_request(self)
 
+    def _choose(self, cv_results):
+        """Return the row of the setting chosen; none is chosen by scores that are missing."""
+        scores = scores_by_fold(cv_results, "score")
+        missing = np.isnan(scores).any(axis=0)
+        if missing.any() and self.error_score == "raise":
+            places = self.inner_sites_ or [f"fold {number}" for number in range(len(missing))]
+            raise ValueError(
+                f"scoring={self.scoring!r} gives no score at "
+                f"{', '.join(np.array(places)[missing])}. Take one that is defined for the people "
+                "there, or leave the site out of the search."
+            )
+        if self.parameter is None:
+            return int(np.argmin(cv_results["rank_test_score"]))
+        rule = one_standard_error_rule(self.parameter, prefer=self.prefer, paired=self.paired)
+        return rule(cv_results)
+
+    def _scored(self, folds, names, y):
+        """Pass over sites that lack a class, where an area under the curve is not defined."""
+        if not str(self.scoring).startswith("roc_auc"):
+            return folds, names
+        whole = [len(np.unique(np.asarray(y)[test])) == len(np.unique(y)) for _, test in folds]
+        lacking = [name for name, is_whole in zip(names, whole, strict=True) if not is_whole]
+        if len(lacking) == len(names):
+            raise ValueError(
+                f"scoring={self.scoring!r} needs people of every class at a site, and no site has "
+                "them. Take another scoring."
+            )
+        if lacking:
+            warnings.warn(
+                f"Site(s) {', '.join(lacking)} do not have people of every class, so that "
+                f"{self.scoring!r} cannot be computed there: they are trained on, and other sites "
+                "choose.",
+                UnanswerableWarning,
+                stacklevel=4,
+            )
+        folds = [fold for fold, is_whole in zip(folds, whole, strict=True) if is_whole]
+        return folds, [name for name in names if name not in lacking]
+
     def _inner_folds(self, X, y, site, groups):
         """List (train, test) of each training site, or of five folds where there is one site."""
         n_rows = _num_samples(X)
@@ -210,8 +249,8 @@ class SiteSearchCV(GridSearchCV):
         site = site_of_rows(X, self.site_column) if site is None else site
         names = [] if site is None else check_labels(site, n_rows, name="site")[1]
         if len(names) > 1:
-            self.inner_sites_ = names
-            folds = LeaveOneSiteOut().split(X, groups=site)
+            folds = list(LeaveOneSiteOut().split(X, groups=site))
+            folds, self.inner_sites_ = self._scored(folds, names, y)
             return [(without_persons(train, test, persons), test) for train, test in folds]
         self.inner_sites_ = []
         found = f"only site {names[0]!r}" if names else "no site"

@@ -11,7 +11,14 @@ import pandas as pd
 from .._metadata import check_labels
 from ..metrics._checks import check_numbers
 
-__all__ = ["check_columns", "check_flags", "design_columns", "numbers_of", "people_of"]
+__all__ = [
+    "check_columns",
+    "check_flags",
+    "design_columns",
+    "first_labels",
+    "numbers_of",
+    "people_of",
+]
 
 
 def check_columns(table: Any, names: Sequence[str], what: str) -> None:
@@ -41,6 +48,12 @@ def people_of(table: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
     return check_labels(table[name], len(table), name=f"Column {name!r}")
 
 
+def first_labels(table: pd.DataFrame, name: str, codes: np.ndarray) -> pd.Index:
+    """Return each person's label as it stands in the table, for results to be joined with it."""
+    labels = table[name].iloc[np.unique(codes, return_index=True)[1]]
+    return pd.Index([one.strip() if isinstance(one, str) else one for one in labels], name=name)
+
+
 def check_flags(table: pd.DataFrame, name: str) -> np.ndarray:
     """Return a column of yes and no, given as booleans or as 1 and 0."""
     flags = numbers_of(table, name)
@@ -59,7 +72,8 @@ def design_columns(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
     """
     columns: dict[str, np.ndarray] = {}
     for name in names:
-        if pd.api.types.is_numeric_dtype(table[name]) and table[name].dtype != bool:
+        column = table[name]
+        if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
             columns[name] = numbers_of(table, name)
             continue
         codes, labels = people_of(table, name)

@@ -161,7 +161,7 @@ def conversion_curves(
 
 def _groups(table: pd.DataFrame, by: str, n_groups: int) -> tuple[np.ndarray, list[str]]:
     """Take labels as they are, and cut numbers at quantiles; equal numbers stay together."""
-    if not pd.api.types.is_numeric_dtype(table[by]) or table[by].dtype == bool:
+    if not pd.api.types.is_numeric_dtype(table[by]) or pd.api.types.is_bool_dtype(table[by]):
         codes, labels = people_of(table, by)
         if len(labels) > 6:
             raise ValueError(f"Column {by!r} has {len(labels)} labels: pool them to at most 6.")

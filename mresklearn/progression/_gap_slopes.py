@@ -5,14 +5,16 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, field
 from numbers import Real
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 from sklearn.utils._param_validation import Interval, validate_params
 
+from .._metadata import check_labels
 from ..exceptions import UnanswerableWarning
-from ._columns import check_columns, numbers_of, people_of
+from ._columns import check_columns, first_labels, numbers_of, people_of
 
 __all__ = ["GapSlopes", "gap_slopes"]
 
@@ -48,7 +50,7 @@ class GapSlopes:
         Standard deviation of a visit's gap around the person's line, in years.
     reliability : float
         Mean reliability of the people; a feature is no better than the root of it.
-    single : tuple of str
+    single : tuple
         People with one visit, who have no slope.
     """
 
@@ -58,7 +60,7 @@ class GapSlopes:
     slope_sd: float
     visit_sd: float
     reliability: float
-    single: tuple[str, ...] = field(repr=False)
+    single: tuple[Any, ...] = field(repr=False)
 
 
 @validate_params(
@@ -156,19 +158,22 @@ def gap_slopes(
     """
     check_columns(visits, (gap, time, person), "visits")
     codes, names = people_of(visits, person)
+    everybody = first_labels(visits, person, codes)
     times, gaps = numbers_of(visits, time), numbers_of(visits, gap)
     if until is not None:
-        last = until.rename(index=lambda label: str(label).strip()).reindex(names).to_numpy(float)
+        until_codes, until_names = check_labels(until.index, len(until), name="until.index")
+        last = pd.Series(until.to_numpy(float), np.take(until_names, until_codes))
+        last = last.reindex(names).to_numpy()
         # who is not in it is left out
         kept = times <= np.where(np.isnan(last), -np.inf, last)[codes]
         if not kept.any():
             raise ValueError("until leaves no visit: its index must be the persons of the visits.")
         codes, times, gaps = codes[kept], times[kept], gaps[kept]
     present = np.unique(codes)
-    labels = [names[code] for code in present]
+    labels = everybody[present]
     codes = np.searchsorted(present, codes)
     table, squares, degrees = _lines(codes, times, gaps, labels)
-    single = tuple(np.array(labels, dtype=object)[table.n_visits == 1])
+    single = tuple(table.index[table.n_visits == 1])
     table = table[table.n_visits > 1]
     if len(table) < 3:
         raise ValueError(
@@ -194,7 +199,7 @@ def gap_slopes(
     )
     columns = ["n_visits", "span", "slope", "standard_error", "reliability", "slope_shrunken"]
     return GapSlopes(
-        table=table[columns].rename_axis(person),
+        table=table[columns],
         mean_slope=mean,
         mean_slope_error=float((1 / (spread + error)).sum() ** -0.5),
         slope_sd=float(np.sqrt(spread)),
@@ -205,7 +210,7 @@ def gap_slopes(
 
 
 def _lines(
-    codes: np.ndarray, times: np.ndarray, gaps: np.ndarray, labels: list[str]
+    codes: np.ndarray, times: np.ndarray, gaps: np.ndarray, labels: pd.Index
 ) -> tuple[pd.DataFrame, float, int]:
     """Least-squares line of each person; squares and degrees of freedom of what is left."""
     number = np.bincount(codes)
@@ -214,7 +219,7 @@ def _lines(
     if same.any():
         place = order[1:][same][0]
         raise ValueError(
-            f"{labels[codes[place]]!r} has two visits at time {times[place]:g}: average them, or "
+            f"{str(labels[codes[place]])!r} has two visits at time {times[place]:g}: average them, or "
             "keep one."
         )
     since = times - (np.bincount(codes, weights=times) / number)[codes]
@@ -232,7 +237,7 @@ def _lines(
             "slope": slope,
             "_scatter": scatter,
         },
-        index=pd.Index(labels),
+        index=labels,
     )
     return table, float((left**2).sum()), int((number[number > 1] - 2).sum())
 

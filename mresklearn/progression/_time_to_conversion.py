@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from sklearn.utils._param_validation import Interval, StrOptions, validate_params
 
-from ._columns import check_columns, numbers_of, people_of
+from ._columns import check_columns, first_labels, numbers_of, people_of
 
 __all__ = ["TimeToConversion", "time_to_conversion"]
 
@@ -165,10 +165,12 @@ def time_to_conversion(
         raise ValueError(
             f"visits has a column {taken[0]!r}, which is the name of a result: rename it."
         )
-    people_of(visits, person)  # refuses missing persons by row
-    numbers_of(visits, time)
+    codes = people_of(visits, person)[0]
+    labels = first_labels(visits, person, codes)
     ill = _converted(visits[status], converted)
-    rows = visits.assign(_ill=ill).sort_values([person, time], kind="stable")
+    # times as text would be sorted as text, and one person written in two ways be two
+    own = {person: labels.take(codes).array, time: numbers_of(visits, time), "_ill": ill}
+    rows = visits.assign(**own).sort_values([person, time], kind="stable")
     _refuse_double(rows, person, time)
     kept, excluded = {}, {}
     for name, own in rows.groupby(person, sort=True):

@@ -438,3 +438,12 @@ def test_regions_that_the_labels_lack(people, atlas):
         report_of(people, labels=atlas, names={10: "thalamus", 12: "putamen"})
     with pytest.raises(DataError, match="cannot be read"):
         report_of(people, labels="nowhere.nii.gz", names=NAMES)
+
+
+@pytest.mark.parametrize("name", ["sex", "site", "age", "diagnosis"])
+def test_columns_in_another_order_are_refused(people, name):
+    predicted, table = people
+    columns = {column: table[column] for column in ("age", "diagnosis", "sex", "site")}
+    columns[name] = columns[name].sample(frac=1, random_state=0)
+    with pytest.raises(ValueError, match=f"predicted and {name} have different row labels"):
+        regional_report(predicted, columns.pop("age"), **columns)

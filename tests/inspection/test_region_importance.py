@@ -218,3 +218,12 @@ class TestBadInput:
             importance((make_pipeline(MapMasker(), Ridge()), maps, age))
         with pytest.raises(ValueError, match="must hold maps"):
             importance((fitted[0], maps.reshape(40, -1), age))
+
+
+@pytest.mark.parametrize("n_people", [2, 3, 7])
+def test_nobody_gets_voxels_of_their_own(n_people):
+    person = np.repeat(np.arange(n_people), 2)
+    donors = draw_donors(person, 50, np.random.RandomState(0))
+    assert (person[donors] != person).all()
+    # everybody gives once
+    assert (np.sort(person[donors[:, ::2]], axis=1) == np.arange(n_people)).all()

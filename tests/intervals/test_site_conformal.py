@@ -425,3 +425,26 @@ def test_the_last_step_of_a_pipeline_is_allowed():
 )
 def test_scikit_learn_checks(estimator, check):
     check(estimator)
+
+
+class BySite(RegressorMixin, BaseEstimator):
+    """Predicts the mean of the site, which it asks for."""
+
+    def fit(self, X, y, *, site=None):
+        self.means_ = pd.Series(y).groupby(np.asarray(site)).mean()
+        return self
+
+    def predict(self, X, *, site=None):
+        known = np.full(len(X), None) if site is None else np.asarray(site)
+        return self.means_.reindex(known).fillna(self.means_.mean()).to_numpy()
+
+
+def test_a_site_that_rides_with_the_rows_reaches_a_regressor_that_asks_for_it():
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"thickness": rng.normal(size=80), "site": np.repeat(["Mayo", "Utah"], 40)})
+    age = np.repeat([30.0, 70.0], 40) + rng.normal(size=80)
+    model = SiteConformalRegressor(estimator=BySite(), random_state=0).fit(X, age)
+    riding, interval = model.predict(X, return_interval=True)
+    given, _ = model.predict(X, return_interval=True, site=X.site)
+    np.testing.assert_array_equal(riding, given)
+    assert inside(interval, age).mean() > 0.85

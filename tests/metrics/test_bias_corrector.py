@@ -235,7 +235,7 @@ def test_rows_of_one_person_are_no_new_evidence():
     ("change", "message"),
     [
         ({"fold": None}, "Say where these predictions come from"),
-        ({"fold": np.zeros(100)}, r"in one fold \(0.0\)"),
+        ({"fold": np.zeros(100)}, r"in one fold \(0\)"),
         ({"groups": np.arange(100) // 2}, "50 persons were predicted in more than one fold"),
         ({"diagnosis": ["CN"] * 98 + ["AD", "MCI"]}, "2 rows .* not 'CN' but AD, MCI: 98, 99"),
         ({"y": None}, "fit needs y"),
@@ -351,3 +351,23 @@ def test_unseen_sites_are_pooled_or_refused():
             call()
     with pytest.raises(MissingMetadataError, match="needs the site of each row"):
         corrector.fit(predicted, age, fold=fold)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_slope_that_rests_on_one_person_is_refused(method):
+    random = np.random.default_rng(0)
+    age = np.r_[np.full(30, 60.0), 70.0]
+    with pytest.raises(ValueError, match="All controls but one are of one age"):
+        BrainAgeBiasCorrector(method=method).fit(
+            age + random.normal(size=31), age, fold=np.arange(31) % 5
+        )
+
+
+def test_a_site_whose_slope_would_rest_on_one_person_gets_the_common_line():
+    predicted, age, fold, site = by_site([0.6, 0.6], [20, 20], [50, 55])
+    here = np.flatnonzero(site == "site1")
+    age[here] = 60.0
+    age[here[0]] = 70.0
+    corrector = BrainAgeBiasCorrector(method="de_lange", by_site=True)
+    corrector.fit(predicted, age, fold=fold, site=site)
+    assert corrector.lines_.loc["site1", "fallback"] == "all but one of one age"

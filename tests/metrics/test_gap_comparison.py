@@ -407,3 +407,43 @@ def test_docstring_quotes_the_stored_simulation(function):
     for sentence in quoted:
         assert sentence in docstring, f"benchmarks/gap_comparison_level.py says: {sentence}"
     assert "``benchmarks/gap_comparison_level.py``" in docstring
+
+
+def linked_by(n_links, seed=0):
+    """Controls at one site, patients at another, and controls who link them there."""
+    random = np.random.default_rng(seed)
+    table = pd.DataFrame(
+        {
+            "diagnosis": np.repeat(["CN", "AD", "CN"], [60, 20, n_links]),
+            "site": np.repeat(["Mayo", "Utah", "Utah"], [60, 20, n_links]),
+            "age": random.normal(70, 6, 80 + n_links),
+            "sex": "F",
+        }
+    )
+    return table.assign(gap=random.normal(0, 4, len(table)))
+
+
+def test_a_difference_that_rests_on_one_person_is_refused_by_row():
+    # the fit follows that person exactly, so that nothing says how far off another would be
+    table = linked_by(1)
+    with pytest.raises(ValueError, match=r"rests on a single person \(row 80\)"):
+        compare(table, age_terms="linear")
+    predicted = pd.DataFrame({"hippocampus": table.gap + table.age})
+    with pytest.raises(ValueError, match="a single person, links them"):
+        regional_report(predicted, table.age, diagnosis=table.diagnosis, site=table.site)
+    assert np.isfinite(compare(table, age_terms="linear", site=None).table.p_value.iloc[0])
+
+
+def test_two_scans_of_one_person_link_no_better_than_one():
+    table = linked_by(2)
+    groups = np.r_[np.arange(81), 80]
+    with pytest.raises(ValueError, match="rests on a single person"):
+        compare(table, age_terms="linear", groups=groups)
+
+
+def test_two_people_who_link_sites_are_enough_for_an_honest_level():
+    rejected = [
+        compare(linked_by(2, seed), age_terms="linear").table.p_value.iloc[0] < 0.05
+        for seed in range(60)
+    ]
+    assert np.mean(rejected) < 0.1

@@ -105,3 +105,12 @@ def test_bad_input_is_refused():
         sign_flip_test([])
     with pytest.raises(ValueError, match="one number a row"):
         sign_flip_test(np.ones((3, 2)))
+
+
+@pytest.mark.parametrize("n_zeros", [17, 18, 40])
+def test_sites_without_a_difference_do_not_lower_the_smallest_p(n_zeros):
+    # 20 sites are counted out, more are sampled: what three sites can show is the same
+    with pytest.warns(UnanswerableWarning, match="cannot give a p below 0.25"):
+        result = sign_flip_test(np.r_[1.0, 2.0, 3.0, np.zeros(n_zeros)], random_state=0)
+    assert result.smallest_p == 0.25
+    assert result.p_value == pytest.approx(0.25, abs=0.02)

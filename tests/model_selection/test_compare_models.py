@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.base import BaseEstimator, RegressorMixin, TransformerMixin
 from sklearn.dummy import DummyRegressor
@@ -140,3 +141,12 @@ def test_results_of_two_kinds_of_models_share_the_protocols_that_both_have(table
     adapts = cross_validate_sites(make_pipeline(Centre(), Ridge()), *table, site=SITE)
     plain = cross_validate_sites(DummyRegressor(), *table, site=SITE)
     assert list(compare_models(adapts, plain).index) == PROTOCOLS[:2]
+
+
+def test_the_same_people_as_a_frame_and_as_an_array_are_compared(table):
+    X, age = table
+    frame = pd.DataFrame(X, index=[f"sub-{row}" for row in range(N)])
+    ridge = cross_validate_sites(Ridge(), frame, age, site=SITE, random_state=0)
+    mean = cross_validate_sites(DummyRegressor(), X, age, site=SITE, random_state=0)
+    again = cross_validate_sites(Ridge(), X, age, site=SITE, random_state=0)
+    pd.testing.assert_frame_equal(compare_models(ridge, mean), compare_models(again, mean))

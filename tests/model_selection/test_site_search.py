@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import check_estimator
 
 from mresklearn import LeaveOneSiteOut
-from mresklearn.exceptions import SingleSiteWarning
+from mresklearn.exceptions import SingleSiteWarning, UnanswerableWarning
 from mresklearn.model_selection import SiteSearchCV, one_standard_error_rule
 
 SITE = np.repeat(["Mayo", "Delaware", "Utah", "Essen"], [14, 10, 12, 8])
@@ -325,3 +325,44 @@ def failures(search):
 )
 def test_scikit_learn_checks_fail_only_where_grid_search_fails(search, fails_as_grid_search_does):
     assert failures(search) <= fails_as_grid_search_does
+
+
+def diagnoses():
+    """Features, diagnoses and sites, one of which has controls alone."""
+    rng = np.random.default_rng(0)
+    site = np.repeat(["Mayo", "Utah", "Essen"], 30)
+    sick = (rng.random(90) < 0.5) & (site != "Essen")
+    return rng.normal(size=(90, 5)) + 0.7 * sick[:, None], np.where(sick, "AD", "CN"), site
+
+
+@pytest.mark.parametrize("parameter", [None, "C"])
+def test_a_site_of_controls_alone_is_trained_on_and_does_not_choose(parameter):
+    X, y, site = diagnoses()
+    grid = {"C": [1e-6, 1e-2, 1.0]}
+    search = SiteSearchCV(
+        LogisticRegression(class_weight="balanced"), grid, parameter=parameter, scoring="roc_auc"
+    )
+    with pytest.warns(UnanswerableWarning, match="Essen do not have people of every class"):
+        search.fit(X, y, site=site)
+    assert search.inner_sites_ == ["Mayo", "Utah"]
+    assert np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert search.best_score_ == search.cv_results_["mean_test_score"][search.best_index_]
+
+
+def test_no_setting_is_chosen_by_scores_that_are_missing():
+    X, y, site = diagnoses()
+
+    def area(estimator, X, y):
+        return np.nan if len(np.unique(y)) == 1 else estimator.score(X, y)
+
+    search = SiteSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, scoring=area)
+    with pytest.warns(UserWarning, match="non-finite"), pytest.raises(ValueError, match="Essen"):
+        search.fit(X, y, site=site)
+
+
+def test_an_area_that_is_defined_nowhere_is_refused():
+    X, y, site = diagnoses()
+    site = np.where(y == "AD", "Mayo", "Utah")
+    search = SiteSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, scoring="roc_auc")
+    with pytest.raises(ValueError, match="no site has them"):
+        search.fit(X, y, site=site)

@@ -254,3 +254,18 @@ def test_hazard_ratios_are_drawn():
     assert isinstance(figure, Figure)
     names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert names == [f"gap (per {model.table.sd['gap']:.3g})", "sex: M - F"]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_columns_that_go_together_have_large_coefficients_and_a_finite_fit(seed):
+    random = np.random.default_rng(seed)
+    age = random.uniform(60, 85, 200)
+    hazard = np.exp(-((age - 75) ** 2) / 60)
+    times = random.exponential(1 / hazard)
+    table = pd.DataFrame({"age": age, "age2": age**2, "gap": random.normal(size=200)})
+    end = np.quantile(times, 0.55)
+    table = table.assign(duration=np.minimum(times, end), event=times <= end)
+    found = conversion_model(table, features=["gap"], covariates=["age", "age2"], n_resamples=100)
+    columns = ["gap", "age", "age2"]
+    reference = PHReg(table.duration, table[columns], status=table.event, ties="efron").fit()
+    assert np.allclose(found.table.coefficient, reference.params, rtol=1e-3)

@@ -6,7 +6,12 @@ import pytest
 from matplotlib.figure import Figure
 from statsmodels.duration.survfunc import SurvfuncRight
 
-from mresklearn.progression import conversion_curves, conversion_model, time_to_conversion
+from mresklearn.progression import (
+    conversion_curves,
+    conversion_model,
+    gap_slopes,
+    time_to_conversion,
+)
 
 
 def visits(courses):
@@ -146,3 +151,37 @@ def test_oasis2_people_who_convert(real_data):
     model = conversion_model(found.table, features=["nWBV"], covariates=["Age"], n_resamples=100)
     assert model.table.low["nWBV"] < model.table.high["nWBV"]
     assert 0.5 < model.concordance.apparent["features"] < 1
+
+
+def test_times_and_persons_written_as_text_are_those_of_numbers():
+    numbers = pd.DataFrame(
+        {
+            "person": ["a", "a", "a", "b", "b", "b"],
+            "time": [0, 2, 10, 0, 2, 10],
+            "status": ["CN", "CN", "AD", "CN", "CN", "CN"],
+        }
+    )
+    text = numbers.assign(time=numbers.time.astype(str), person=["a", "a ", "a", "b", "b", " b"])
+    wanted = time_to_conversion(numbers, converted=["AD"]).table
+    pd.testing.assert_frame_equal(time_to_conversion(text, converted=["AD"]).table, wanted)
+    assert wanted.duration.tolist() == [6.0, 10.0]
+
+
+@pytest.mark.parametrize("kind", [int, str, "category"])
+def test_slopes_join_times_to_conversion_by_person(kind):
+    random = np.random.default_rng(0)
+    visits = pd.DataFrame({"person": np.repeat(np.arange(8, 20), 4), "time": [0, 1, 2, 3] * 12})
+    visits["status"] = np.where((visits.person % 3 == 0) & (visits.time == 3), "AD", "CN")
+    visits["gap"] = visits.person * visits.time + random.normal(size=48)
+    visits["person"] = visits.person.astype(kind)
+    conversion = time_to_conversion(visits, converted=["AD"], start_visit=3)
+    slopes = gap_slopes(visits, until=conversion.table.start)
+    joined = conversion.table.join(slopes.table[["slope_shrunken"]])
+    assert joined.slope_shrunken.notna().all()
+
+
+def test_truth_values_that_may_be_missing_make_two_curves():
+    table = pd.DataFrame({"duration": [1.0, 2, 3, 4, 5, 6], "event": [True, False] * 3})
+    plain = conversion_curves(table.assign(old=[True] * 3 + [False] * 3), by="old")
+    nullable = table.assign(old=pd.array([True] * 3 + [False] * 3, dtype="boolean"))
+    pd.testing.assert_frame_equal(conversion_curves(nullable, by="old").table, plain.table)
