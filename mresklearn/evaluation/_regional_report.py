@@ -308,9 +308,9 @@ def _with_separation(
         part = separate_group(gap, design, codes, group, apart=apart, confidence=confidence)
         if part is None:
             raise ValueError(
-                f"{name} and {people.names[0]} cannot be told apart from the covariates: nobody, or "
-                "a single person, links them at one site, say, so the difference of diagnoses is "
-                "that of sites. "
+                f"{name} and {people.names[0]} cannot be told apart from the covariates: nobody, "
+                "or a single person, links them at one site, say, so the difference of diagnoses "
+                "is that of sites. "
                 "Compare with controls of the same sites. With site=None the difference comes out, "
                 "with that of the scanners in it."
             )

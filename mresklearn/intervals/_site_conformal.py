@@ -78,7 +78,8 @@ class SiteConformalRegressor(RegressorMixin, MetaEstimatorMixin, BaseEstimator):
     new_site_ : DataFrame or None
         One line per site as if it were new: ``n_persons``; ``coverage``, the share of its people
         inside intervals made from errors at the other sites, whose models had seen it;
-        ``half_width`` of these; and ``bias``, the mean of prediction minus y. None with one site or ``new_sites=False``.
+        ``half_width`` of these; and ``bias``, the mean of prediction minus y. None with one site
+        or ``new_sites=False``.
     n_persons_needed_ : int
         Persons a site needs for intervals of its own: 9 for 90 %.
     n_sites_needed_ : int

@@ -257,9 +257,9 @@ def _check_links(
     if alone.any():
         raise ValueError(
             f"With {', '.join(blocks)} held fixed, the difference of {design.names[pair[0]]} and "
-            f"{design.names[pair[1]]} rests on a single person (row {name_rows(alone, None)}), without "
-            "whom nothing links the groups, so that its error cannot be told. Leave that person or "
-            "a covariate out, and say so, or add people."
+            f"{design.names[pair[1]]} rests on a single person (row {name_rows(alone, None)}), "
+            "without whom nothing links the groups, so that its error cannot be told. Leave that "
+            "person or a covariate out, and say so, or add people."
         )
 
 

@@ -219,8 +219,8 @@ def _lines(
     if same.any():
         place = order[1:][same][0]
         raise ValueError(
-            f"{str(labels[codes[place]])!r} has two visits at time {times[place]:g}: average them, or "
-            "keep one."
+            f"{str(labels[codes[place]])!r} has two visits at time {times[place]:g}: average them, "
+            "or keep one."
         )
     since = times - (np.bincount(codes, weights=times) / number)[codes]
     moved = gaps - (np.bincount(codes, weights=gaps) / number)[codes]
