@@ -162,8 +162,8 @@ def gap_slopes(
     times, gaps = numbers_of(visits, time), numbers_of(visits, gap)
     if until is not None:
         until_codes, until_names = check_labels(until.index, len(until), name="until.index")
-        last = pd.Series(until.to_numpy(float), np.take(until_names, until_codes))
-        last = last.reindex(names).to_numpy()
+        by_name = pd.Series(until.to_numpy(float), np.take(until_names, until_codes))
+        last = by_name.reindex(names).to_numpy()
         # who is not in it is left out
         kept = times <= np.where(np.isnan(last), -np.inf, last)[codes]
         if not kept.any():

@@ -169,8 +169,8 @@ def time_to_conversion(
     labels = first_labels(visits, person, codes)
     ill = _converted(visits[status], converted)
     # times as text would be sorted as text, and one person written in two ways be two
-    own = {person: labels.take(codes).array, time: numbers_of(visits, time), "_ill": ill}
-    rows = visits.assign(**own).sort_values([person, time], kind="stable")
+    told = {person: labels.take(codes).array, time: numbers_of(visits, time), "_ill": ill}
+    rows = visits.assign(**told).sort_values([person, time], kind="stable")
     _refuse_double(rows, person, time)
     kept, excluded = {}, {}
     for name, own in rows.groupby(person, sort=True):
