@@ -9,6 +9,13 @@ from collections.abc import Callable
 
 from _pages import main, markdown, number, stored
 
+# what a unit of each measure of progression_oasis2.py is
+UNITS = {
+    "nWBV": "1 percentage point of the head",
+    "MMSE": "1 point",
+    "age": "1 year",
+    "sex: M - F": "men to women",
+}
 WAYS = ("gap, regions", "gap, voxels", "hippocampus", "classifier")
 PUBLISHED = {"AD": 11, "MCI": 20}
 PREDICTIONS = {
@@ -126,7 +133,10 @@ def retest() -> str:
 def progression() -> str:
     results = stored("progression_oasis2")["midpoint"]
     people = f"{results['n_people']} people, {results['n_events']} of whom convert.\n\n"
-    rows = [[name, between(row, "hazard_ratio")] for name, row in results["table"].items()]
+    rows = [
+        [name, UNITS.get(name, "1"), between(row, "hazard_ratio")]
+        for name, row in results["table"].items()
+    ]
     areas = results["concordance"]
     said = "; ".join(
         f"{name} {between(areas[key], 'corrected')}"
@@ -137,7 +147,7 @@ def progression() -> str:
         f"{results['n_events']} converters could show (likelihood ratio p "
         f"{results['added']['p_value']:.2f})."
     )
-    return people + markdown(["measure", "hazard ratio per unit"], rows) + note
+    return people + markdown(["measure", "unit", "hazard ratio per unit"], rows) + note
 
 
 TABLES: dict[str, Callable[[], str]] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 import time
 from pathlib import Path
 
@@ -36,6 +37,7 @@ from mresklearn import (
 
 matplotlib.use("Agg")
 SEED = 0
+SIGN = "made_by_the_demo.txt"  # in the cohort: the demo may replace what is beside it
 
 
 def models(cache: Path, epochs: int) -> dict:
@@ -127,6 +129,15 @@ def draw(predictions: pd.DataFrame, age: pd.Series, site: pd.Series, path: Path)
     plt.close(figure)
 
 
+def make_room(output: Path) -> Path:
+    """Remove the cohort of an earlier demo, and refuse a folder that holds anything else."""
+    cohort = output / "cohort"
+    if output.exists() and any(output.iterdir()) and not (cohort / SIGN).is_file():
+        sys.exit(f"{output} holds other things than a demo wrote: give a new folder as --output.")
+    shutil.rmtree(cohort, ignore_errors=True)
+    return cohort
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=150)
@@ -135,9 +146,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("demo_output"))
     options = parser.parse_args()
     start = time.perf_counter()
-    cohort_folder = options.output / "cohort"
-    shutil.rmtree(cohort_folder, ignore_errors=True)
-    cohort = simulate(cohort_folder, options.people, options.sites)
+    cohort_folder = make_room(options.output)
+    try:
+        cohort = simulate(cohort_folder, options.people, options.sites)
+    except BaseException:  # half a cohort has no sign, and would stop the next demo
+        shutil.rmtree(cohort_folder, ignore_errors=True)
+        raise
+    (cohort_folder / SIGN).write_text("Simulated by examples/demo.py, which replaces it.\n")
     print(f"{cohort}\nwritten to {cohort_folder}")
 
     people = cohort.participants

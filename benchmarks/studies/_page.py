@@ -105,9 +105,11 @@ def tests(name: str) -> str:
     families = table["family"].unique()
     shown = table[table["family"] == ("main" if "main" in families else "each")]
     what = results["compared"]
+    within = "method" if what == "inputs" else "inputs"
+    plain = "main" in families  # the methods are pooled, so that there is none to name
     lines = [
         [
-            row[what], row["dataset"] if row["inputs"] == row[what] else row["inputs"],
+            row[what], row["dataset"], *([] if plain else [row[within]]),
             PROTOCOLS[row["protocol"]],
             f"{row['difference']:+.2f} ({_signed(row['low'])} to {_signed(row['high'])})",
             _number(row["p_value"], 3), _number(row["p_holm"], 3), _number(row["smallest_p"], 3),
@@ -118,20 +120,31 @@ def tests(name: str) -> str:
     text = (
         f"Difference from {results['reference']} in {results['score']}{averaged}, with 95 % "
         "interval. Corrected resampled t test over folds of persons; sign flips over sites, whose "
-        f"smallest possible p is given. Holm over the {int(shown['n_comparisons'].max())} "
-        "comparisons of a protocol."
+        f"smallest possible p is given. Holm over the {_counts(shown)} comparisons of a data set "
+        "and protocol."
     )
     if "main" in families:
         each = table[table["family"] == "each"]
         found = int((each["p_holm"].astype(float) < 0.05).sum())
         text += (
             f" Method by method, {found} of {len(each)} comparisons have p below 0.05 after Holm "
-            f"over the {int(each['n_comparisons'].max())} of a protocol; all stand in "
+            f"over the {_counts(each)} of a data set and protocol; all stand in "
             f"`benchmarks/results/{result_name(name, 'default')}.json`."
         )
-    head = [what, "data" if "main" in families else "inputs", "protocol", "difference", "p",
-            "p, Holm", "smallest p"]  # fmt: skip
+    head = [what, "data", *([] if plain else [within]), "protocol", "difference", "p", "p, Holm",
+            "smallest p"]  # fmt: skip
     return text + "\n\n" + markdown(head, lines)
+
+
+def _counts(rows: pd.DataFrame) -> str:
+    """Say how many comparisons the families have, for each data set where they differ."""
+    by_data = rows.groupby("dataset", sort=False)["n_comparisons"].agg(["min", "max"]).astype(int)
+    if by_data["min"].min() == by_data["max"].max():
+        return str(by_data["max"].max())
+    return ", ".join(
+        f"{low if low == high else f'{low} to {high}'} ({data})"
+        for data, low, high in by_data.itertuples()
+    )
 
 
 def _score(row: Any) -> str:

@@ -10,9 +10,9 @@ import typer
 from ._command import command
 from ._console import Console, Result
 from ._derivative import write_table
-from ._files import write_atomically
-from ._options import DryRun, Force, Jobs, PeopleOptions, Seed, Source, as_pairs
-from ._people import as_input, read_people
+from ._files import refuse_files, write_atomically
+from ._options import DropMissing, DryRun, Force, Jobs, PeopleOptions, Seed, Source, as_pairs
+from ._people import as_input, read_people, tables_of
 from ._recipes import usual_voxel_size
 
 if TYPE_CHECKING:
@@ -49,9 +49,7 @@ def confounds(
         ),
     ] = None,
     permutations: Annotated[int, typer.Option(min=19, help="Permutations of each test.")] = 999,
-    drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Leave people out who lack a map or an age.")
-    ] = False,
+    drop_missing: DropMissing = False,
     seed: Seed = 0,
     n_jobs: Jobs = 1,
     force: Force = False,
@@ -63,8 +61,8 @@ def confounds(
     """
     if out.suffix.lower() not in (".html", ".htm"):
         raise typer.BadParameter(f"{out} is no page: end it in .html.")
-    if out.exists() and not force:
-        raise FileExistsError(f"{out} exists. Choose another name, or replace it with --force.")
+    table = out.with_suffix(".tsv")
+    refuse_files([out, table], sources=tables_of(people), force=force)
     missing = "drop" if drop_missing else "raise"
     cohort = read_people(people, options, console, missing=missing, n_jobs=n_jobs)
     variables = variables_of(cohort.participants, as_pairs(roles, "--role"))
@@ -75,7 +73,7 @@ def confounds(
     if dry_run:
         text = (
             f"Would look for confounds in {', '.join(record['columns'])} of {len(variables)} rows"
-            f"{' and in their maps' if with_maps else ''}, and write {out}."
+            f"{' and in their maps' if with_maps else ''}, and write {out} and {table}."
         )
         return Result(text, {"dry_run": True, **record})
     X = _load(cohort, voxel_size, n_jobs, console.progress) if with_maps else None
@@ -84,7 +82,7 @@ def confounds(
         n_jobs=n_jobs, verbose=console.progress,
     )  # fmt: skip
     write_atomically(out, report.to_html)
-    write_table(report.to_frame(), out.with_suffix(".tsv"))
+    write_table(report.to_frame(), table)
     record["verdicts"] = report.verdicts_["verdict"].to_dict()
     return Result(f"{report.summary()}\n\nPage: {out}", record)
 

@@ -6,10 +6,11 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import IntEnum
+from math import isfinite
 from typing import Annotated, Any
 
 import typer
@@ -153,13 +154,19 @@ class Console:
         raise typer.Exit(code)
 
     def _print_json(self, record: dict[str, Any]) -> None:
-        typer.echo(json.dumps(record, default=_plain))
+        typer.echo(json.dumps(_plain(record), allow_nan=False))
 
 
 def _plain(value: Any) -> Any:
-    """Turn paths and numbers of numpy into what JSON knows."""
+    """Turn paths, numbers of numpy and what is no number into what JSON knows."""
+    if isinstance(value, Mapping):
+        return {str(name): _plain(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if hasattr(value, "item"):
-        return value.item()
-    return str(value)
+        value = value.item()
+    if isinstance(value, float):
+        return value if isfinite(value) else None
+    return value if value is None or isinstance(value, bool | int | str) else str(value)

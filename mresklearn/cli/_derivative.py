@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass
@@ -68,9 +69,13 @@ class PersonFiles:
 
     @classmethod
     def of(cls, root: Path, row: str) -> PersonFiles:
-        """Name the files of a row; characters that BIDS labels may not have are left out."""
+        """Name the files of a row.
+
+        Characters that BIDS labels may not have are left out; a label of which nothing would stay
+        is the same hexadecimal digits in every run.
+        """
         subject, _, session = row.removeprefix("sub-").partition("_ses-")
-        return cls(root, *(re.sub(r"[^a-zA-Z0-9]", "", label) for label in (subject, session)))
+        return cls(root, _label(subject), _label(session) if session else "")
 
     @property
     def name(self) -> str:
@@ -102,6 +107,11 @@ class PersonFiles:
         """Page to read."""
         return self.root / f"{self.name}.html"
 
+    def remove(self) -> None:
+        """Remove all files; the sidecar goes first, so that none passes for finished."""
+        for path in (self.sidecar, self.table, self.page, self.saliency):
+            path.unlink(missing_ok=True)
+
     def is_finished(self, fingerprint: str, *, saliency: bool, page: bool) -> bool:
         """Tell whether all that is asked for was written with this model."""
         wanted = [self.table, self.sidecar]
@@ -114,6 +124,12 @@ class PersonFiles:
         except ValueError:
             return False
         return record.get("ModelFingerprint") == fingerprint
+
+
+def _label(name: str) -> str:
+    """Make a BIDS label, which holds letters and digits of English only."""
+    kept = re.sub(r"[^a-zA-Z0-9]", "", name)
+    return kept or hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
 
 
 @dataclass(frozen=True)

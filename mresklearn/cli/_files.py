@@ -6,12 +6,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["atomic_folder", "refuse_existing", "write_atomically", "write_json"]
+__all__ = [
+    "atomic_folder", "refuse_existing", "refuse_files", "write_atomically", "write_json",
+]  # fmt: skip
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> Path:
@@ -93,3 +95,35 @@ def refuse_existing(folder: Path, sign: str, *, force: bool) -> None:
         )
     if not force:
         raise FileExistsError(f"{folder} exists. Give a new folder, or replace it with --force.")
+
+
+def refuse_files(paths: Iterable[Path], *, sources: Iterable[Path] = (), force: bool) -> None:
+    """Refuse to write over files that are there, and even with force over what is read.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+        All files to be written.
+    sources : iterable of Path
+        Files that the command reads.
+    force : bool
+        Whether other files may be replaced.
+
+    Raises
+    ------
+    FileExistsError
+        If one of the files is there and may not be replaced.
+    """
+    there = [path for path in paths if path.exists()]
+    read = [source for source in sources if source.exists()]
+    for path in there:
+        if any(path.samefile(source) for source in read):
+            raise FileExistsError(
+                f"{path} is what is read here, and is not replaced: choose another name."
+            )
+    if there and not force:
+        names = " and ".join(map(str, there))
+        raise FileExistsError(
+            f"{names} exist{'s' if len(there) == 1 else ''}. Choose another name, or replace "
+            f"{'it' if len(there) == 1 else 'them'} with --force."
+        )

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["DryRun", "Force", "Jobs", "PeopleOptions", "Seed", "Source", "as_pairs"]
+__all__ = [
+    "DropMissing", "DryRun", "Force", "Jobs", "PeopleOptions", "Seed", "Source", "as_pairs",
+]  # fmt: skip
 
 Source = Annotated[
     Path,
@@ -21,6 +23,13 @@ Source = Annotated[
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there.")]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Only say what would be done; write nothing.")
+]
+DropMissing = Annotated[
+    bool,
+    typer.Option(
+        "--drop-missing",
+        help="Leave people out who lack a map, an age or, where the table has sites, a site.",
+    ),
 ]
 Jobs = Annotated[
     int, typer.Option("--n-jobs", "--n_jobs", help="Threads or processes; -1 takes all cores.")

@@ -15,16 +15,21 @@ if TYPE_CHECKING:
 
     from ..datasets import Cohort
 
-__all__ = ["UNKNOWN", "as_input", "read_people"]
+__all__ = ["UNKNOWN", "as_input", "read_people", "tables_of"]
 
 UNKNOWN = "unknown"  # site of people of whom none is known
 
 SUFFIX_OF_POOL = ".toml"
+IN_POOL_FILE = {
+    "maps": "--map", "root": "--root", "id_column": "--id-column", "id_format": "--id-format",
+    "columns": "--column", "sex_codes": "--sex-code",
+}  # fmt: skip
 
 
 def read_people(
-    source: Path, options: PeopleOptions, console: Console, *, missing: str, n_jobs: int = 1
-) -> Cohort:
+    source: Path, options: PeopleOptions, console: Console, *, missing: str, n_jobs: int = 1,
+    unknown_sites: bool = False,
+) -> Cohort:  # fmt: skip
     """Read who there is, and where their maps are.
 
     Parameters
@@ -39,6 +44,8 @@ def read_people(
         What to do with people who lack a map or an age.
     n_jobs : int, default=1
         Threads that read the maps of a pool.
+    unknown_sites : bool, default=False
+        Whether people may lack a site where others have one; it is NaN then.
 
     Returns
     -------
@@ -50,15 +57,30 @@ def read_people(
     DataError
         If table and files do not fit.
     typer.BadParameter
-        If nobody has a label that was asked for.
+        If nobody has a label that was asked for, or an option says what a pool file says itself.
     """
+    who: dict[str, Any] = {"missing": missing, "unknown_sites": unknown_sites}
     if source.is_dir():
-        cohort = _from_bids(source, options, missing)
+        cohort = _from_bids(source, options, who)
     elif source.suffix.lower() == SUFFIX_OF_POOL:
-        cohort = _from_pool(source, missing, n_jobs, console.progress)
+        from ..datasets import pool_cohorts
+
+        _refuse_options(source, options)
+        cohort = pool_cohorts(source, n_jobs=n_jobs, verbose=console.progress, **who)
     else:
-        cohort = _from_table(source, options, missing)
+        cohort = _from_table(source, options, who)
     return _select(cohort, options)
+
+
+def tables_of(source: Path) -> list[Path]:
+    """Name the tables that stand behind a source: its own, or those of the studies of a pool."""
+    if source.is_dir():
+        return [source / "participants.tsv"]
+    if source.suffix.lower() == SUFFIX_OF_POOL:
+        from ..datasets._pooling.file import read_pool_file
+
+        return [source, *(entry.table for entry in read_pool_file(source).studies)]
+    return [source]
 
 
 def as_input(cohort: Cohort, kinds: list[str], metadata: list[str]) -> pd.DataFrame:
@@ -92,7 +114,7 @@ def as_input(cohort: Cohort, kinds: list[str], metadata: list[str]) -> pd.DataFr
     return X
 
 
-def _from_table(source: Path, options: PeopleOptions, missing: str) -> Cohort:
+def _from_table(source: Path, options: PeopleOptions, who: dict[str, Any]) -> Cohort:
     from ..datasets import load_cohort
 
     maps: dict[str, Any] = as_pairs(options.maps, "--map") or _columns_of_paths(source)
@@ -104,8 +126,8 @@ def _from_table(source: Path, options: PeopleOptions, missing: str) -> Cohort:
         id_format=options.id_format,
         columns=as_pairs(options.columns, "--column"),
         sex_codes=as_pairs(options.sex_codes, "--sex-code") or None,
-        missing=missing,
         unlisted="report",
+        **who,
     )
 
 
@@ -124,13 +146,19 @@ def _columns_of_paths(source: Path) -> dict[str, str]:
     return maps
 
 
-def _from_pool(source: Path, missing: str, n_jobs: int, verbose: int) -> Cohort:
-    from ..datasets import pool_cohorts
+def _refuse_options(source: Path, options: PeopleOptions) -> None:
+    """Refuse options on a pool file, which would be read over: each study has its own."""
+    usual = PeopleOptions()
+    given = [option for name, option in IN_POOL_FILE.items()
+             if getattr(options, name) not in (getattr(usual, name), [])]  # fmt: skip
+    if given:
+        raise typer.BadParameter(
+            f"{', '.join(given)} do{'es' if len(given) == 1 else ''} nothing here: these stand in "
+            f"the pool file {source}, for each study."
+        )
 
-    return pool_cohorts(source, missing=missing, n_jobs=n_jobs, verbose=verbose)
 
-
-def _from_bids(source: Path, options: PeopleOptions, missing: str) -> Cohort:
+def _from_bids(source: Path, options: PeopleOptions, who: dict[str, Any]) -> Cohort:
     """Read one BIDS folder as a pool of one study, whose name is taken off again."""
     from ..datasets import Cohort
     from ..datasets._pooling.bids import USUAL_NAMES, bids_maps
@@ -159,7 +187,7 @@ def _from_bids(source: Path, options: PeopleOptions, missing: str) -> Cohort:
             "endings, as in --map stiffness=mymap or --map t1=T1w."
         )
     try:
-        rows = load_study(entry, maps, missing=missing)
+        rows = load_study(entry, maps, **who)
     except DataError as error:
         raise DataError(_with_options(str(error))) from error
     participants = _without_prefix(rows.participants, f"{entry.name}_")
@@ -199,13 +227,12 @@ def _select(cohort: Cohort, options: PeopleOptions) -> Cohort:
     keep = _asked(ids, options.labels, _labels_of)
     keep &= _asked(ids, options.sessions, _sessions_of)
     dropped = cohort.get("dropped")
-    if dropped is not None and len(dropped) and options.labels:
-        wanted = {label.removeprefix("sub-") for label in options.labels}
-        of_wanted = [bool(_labels_of(one) & wanted) for one in dropped["participant_id"]]
-        dropped = dropped[of_wanted]
+    lost: set[str] = set()
+    if dropped is not None and len(dropped):
+        names = dropped["participant_id"]
+        asked = _asked(names, options.labels, _labels_of)
+        dropped = dropped[asked & _asked(names, options.sessions, _sessions_of)]
         lost = {label for one in dropped["participant_id"] for label in _labels_of(one)}
-    else:
-        lost = set()
     found = {label for one in ids[keep] for label in _labels_of(one)}
     absent = [
         label for label in options.labels or [] if label.removeprefix("sub-") not in found | lost

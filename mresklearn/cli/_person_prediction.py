@@ -22,7 +22,7 @@ SEEN = (
     "Somebody of this id, age and site was among the training people, whom the model predicts too "
     "well; controls.tsv of the model holds their prediction by a model without them."
 )
-KNOWN = ("age", "sex", "site", "diagnosis")
+SITE_UNKNOWN = "site not known: judged as a new site"
 
 
 @dataclass
@@ -47,6 +47,9 @@ class PersonPredictor:
     def write(self, files: PersonFiles, X: pd.DataFrame, person: pd.Series) -> dict[str, Any]:
         """Predict a person and write all files; the sidecar, which marks them as whole, last.
 
+        What was there of this person before goes first, as a page or a map of another run would
+        pass for one of this.
+
         Parameters
         ----------
         files : PersonFiles
@@ -67,7 +70,7 @@ class PersonPredictor:
         salient = self._map(X) if self.saliency else None
         page = self._page(files, row, reasons, quality, salient)
         row["n_warnings"] = len(page.warnings)
-        files.sidecar.unlink(missing_ok=True)
+        files.remove()
         if salient is not None:
             write_atomically(files.saliency, lambda beside: salient.to_nifti(beside, 0))
         if self.page:
@@ -123,6 +126,8 @@ class PersonPredictor:
         if "site" not in self.model.controls:
             known.pop("site", None)  # no site was known in training, so none is new
         reasons = list(self.model.card.out_of_range(**known)[0])
+        if "site" in self.model.controls and "site" not in known:
+            reasons.append(SITE_UNKNOWN)
         return [*reasons, SEEN] if row["in_training"] else reasons
 
     def _was_trained_on(self, row: dict[str, Any]) -> bool:
@@ -162,11 +167,10 @@ class PersonPredictor:
         self, files: PersonFiles, row: dict[str, Any], reasons: list[str],
         quality: dict[str, Any], salient: Any,
     ) -> Any:  # fmt: skip
-        from ..reporting import person_report
-
         new_site = self._is_new_site(row.get("site"))
         ends = (row["lower"], row["upper"]) if "lower" in row else None
-        return person_report(
+        return _draw_page(
+            salient if self.page else None,
             participant=files.name,
             age=float(row["age"]),
             predicted=row["predicted_age"],
@@ -180,7 +184,6 @@ class PersonPredictor:
             quality=quality,
             quality_reference=self.model.loader.quality_,
             model=self.model.in_words(),
-            saliency=salient,
             details={
                 name: row[name] for name in ("sex", "site", "diagnosis", "original_id")
                 if isinstance(row.get(name), str)
@@ -203,6 +206,21 @@ class PersonPredictor:
         if salient is not None:
             record["Saliency"] = {"Description": salient.unit, "Units": "year"}
         return record
+
+
+def _draw_page(salient: Any, **content: Any) -> Any:
+    """Make the page, with the map on the MNI152 template or, lying elsewhere, on an outline."""
+    import numpy as np
+
+    from ..exceptions import DataError
+    from ..reporting import person_report
+
+    if salient is None or not np.nan_to_num(salient.subject_map(0)).any():
+        return person_report(**content)
+    try:
+        return person_report(saliency=salient, **content)
+    except DataError:  # maps of a space of their own have no template to lie on
+        return person_report(saliency=salient, anatomy=None, **content)
 
 
 def _for_json(value: Any) -> Any:

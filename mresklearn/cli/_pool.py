@@ -12,8 +12,9 @@ import typer
 from ._command import command
 from ._console import Console, Result
 from ._derivative import write_table
-from ._files import refuse_existing, write_atomically
-from ._options import DryRun, Force, Jobs
+from ._files import refuse_existing, refuse_files, write_atomically
+from ._options import DropMissing, DryRun, Force, Jobs
+from ._people import tables_of
 
 if TYPE_CHECKING:
     from ..datasets import Cohort
@@ -45,9 +46,7 @@ def pool(
     paths: Annotated[
         Paths, typer.Option(help="How participants.tsv names the maps; relative is to OUT.")
     ] = Paths.ABSOLUTE,
-    drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Leave people out who lack a map or an age.")
-    ] = False,
+    drop_missing: DropMissing = False,
     keep_duplicates: Annotated[
         bool,
         typer.Option("--keep-duplicates", help="Keep scans that are in twice, as one person."),
@@ -62,6 +61,8 @@ def pool(
     or the pool file itself.
     """
     refuse_existing(out, TABLE, force=force)
+    written = [out / name for name in (TABLE, REPORT, FINDINGS, DROPPED)]
+    refuse_files(written, sources=tables_of(file), force=True)
     from ..datasets import pool_cohorts
 
     cohort = pool_cohorts(

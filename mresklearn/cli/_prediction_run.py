@@ -12,7 +12,7 @@ from ._console import Console, Result
 from ._derivative import Derivative, PersonFiles
 from ._model_folder import TrainedModel
 from ._options import PeopleOptions
-from ._people import as_input, read_people
+from ._people import UNKNOWN, as_input, read_people
 
 __all__ = ["OutputOptions", "predict_people"]
 
@@ -79,12 +79,16 @@ def predict_people(
     _ = model.estimator, model.controls  # a folder that is no model is said first
     _refuse_inside(source, out)
     derivative.check(model.fingerprint, force=force)
-    cohort = read_people(source, options, console, missing="drop", n_jobs=n_jobs)
+    cohort = read_people(
+        source, options, console, missing="drop", n_jobs=n_jobs, unknown_sites=True
+    )
     if "age" not in cohort.participants:
         raise typer.BadParameter(
             "there is no column age, and a gap needs one: name it with --column age=..."
         )
     X = as_input(cohort, list(model.loader.maps_), list(model.loader.metadata))
+    if "site" in X:
+        X["site"] = X["site"].fillna(UNKNOWN)
     files = _name_files(out, cohort.maps.index)
     finished = {
         row for row, one in files.items()

@@ -10,7 +10,7 @@ import typer
 from ._command import command
 from ._confounds import confound_report, variables_of
 from ._console import Console, Result
-from ._files import write_atomically
+from ._files import refuse_files, write_atomically
 from ._group_level import summarise_group
 from ._model_folder import MODEL_SIGN, TrainedModel
 from ._options import DryRun, Force, Jobs
@@ -52,22 +52,25 @@ def report(
             folder, console, permutations=permutations, n_jobs=n_jobs, force=force, dry_run=dry_run
         )
     path = out or folder / PAGE
-    if path.exists() and not force:
-        raise FileExistsError(f"{path} exists. Choose another name, or replace it with --force.")
     model = TrainedModel(folder)
     controls = model.controls
+    several = "site" in controls and controls["site"].nunique() > 1
+    link = f"{path.stem}_confounds.html" if several else None
+    model_files = [one for one in folder.iterdir() if one.suffix != ".html"]
+    refuse_files(
+        [path, *([path.with_name(link)] if link else [])], sources=model_files, force=force
+    )
     record = {"output": str(path), "n_rows": len(controls)}
     if dry_run:
         return Result(
             f"Would write the page of {len(controls)} rows: {path}", {"dry_run": True, **record}
         )
-    found, link = None, None
-    if "site" in controls and controls["site"].nunique() > 1:
+    found = None
+    if link:
         found = confound_report(
             variables_of(controls, {}), {}, prediction=controls["prediction"].to_numpy(),
             permutations=permutations, seed=0, n_jobs=n_jobs, verbose=console.progress,
         )  # fmt: skip
-        link = f"{path.stem}_confounds.html"
         write_atomically(path.with_name(link), found.to_html)
     write_atomically(path, page_of_controls(model, found, link).to_html)
     return Result(f"Page: {path}", record)

@@ -78,7 +78,8 @@ def page_of_people(
 
 
 def _with_site(people: pd.DataFrame) -> pd.DataFrame:
-    return people if "site" in people else people.assign(site=UNKNOWN)
+    site = people["site"].fillna(UNKNOWN) if "site" in people else UNKNOWN
+    return people.assign(site=site)
 
 
 def _as_tested(people: pd.DataFrame, model: TrainedModel) -> Any:

@@ -13,7 +13,7 @@ from ._console import Console, Result
 from ._controls import n_sites_of, predict_controls, select_controls, table_of_controls
 from ._files import atomic_folder, refuse_existing
 from ._model_folder import CONTROLS, CROSS_VALIDATION, MEAN_MAPS, MODEL_SIGN, brain_mean
-from ._options import DryRun, Force, Jobs, PeopleOptions, Seed, Source
+from ._options import DropMissing, DryRun, Force, Jobs, PeopleOptions, Seed, Source
 from ._people import as_input, read_people
 from ._recipes import Recipe, RecipeName, usual_voxel_size
 from ._titles import PROTOCOLS
@@ -67,9 +67,7 @@ def train(
     folds: Annotated[int, typer.Option(min=2, help="Folds of cross-validation.")] = 5,
     controls: Controls = "CN",
     intervals: Intervals = None,
-    drop_missing: Annotated[
-        bool, typer.Option("--drop-missing", help="Leave people out who lack a map or an age.")
-    ] = False,
+    drop_missing: DropMissing = False,
     seed: Seed = 0,
     n_jobs: Jobs = 1,
     force: Force = False,
@@ -107,16 +105,16 @@ def train(
         return Result(_plan(record, folds), {"dry_run": True, **record})
     _require_age(cohort)
     intervals = recipe == RecipeName.RIDGE if intervals is None else intervals
-    scores = _train(made, cohort, model_folder, folds, intervals, n_sites, console)
-    record["scores"] = scores
+    with atomic_folder(model_folder) as new:  # before hours of fits that could not be kept
+        record["scores"] = _train(made, cohort, new, folds, intervals, n_sites, console)
     return Result(_summary(record, cohort), record)
 
 
 def _train(
-    recipe: Recipe, cohort: Cohort, folder: Path, folds: int, intervals: bool, n_sites: int,
+    recipe: Recipe, cohort: Cohort, new: Path, folds: int, intervals: bool, n_sites: int,
     console: Console,
 ) -> dict[str, dict[str, float]]:  # fmt: skip
-    """Cross-validate, fit on everybody, and write the folder; return the scores by protocol."""
+    """Cross-validate, fit on everybody, and fill the folder; return the scores by protocol."""
     import numpy as np
 
     from ..exceptions import SingleSiteWarning
@@ -142,12 +140,11 @@ def _train(
             warnings.simplefilter("ignore", SingleSiteWarning)
         model.fit(X, people["age"], **keywords)
     point = getattr(model, "estimator_", model)
-    with atomic_folder(folder) as new:
-        save(model, new, card=_card(cohort, results, recipe, point, intervals))
-        controls = table_of_controls(results.predictions, people)
-        controls.to_csv(new / CONTROLS, sep="\t", na_rep="n/a")
-        results.predictions.to_csv(new / CROSS_VALIDATION, sep="\t", index=False, na_rep="n/a")
-        np.save(new / MEAN_MAPS, brain_mean(point[0].transform(X)))
+    save(model, new, card=_card(cohort, results, recipe, point, intervals))
+    controls = table_of_controls(results.predictions, people)
+    controls.to_csv(new / CONTROLS, sep="\t", na_rep="n/a")
+    results.predictions.to_csv(new / CROSS_VALIDATION, sep="\t", index=False, na_rep="n/a")
+    np.save(new / MEAN_MAPS, brain_mean(point[0].transform(X)))
     return _scores(results)
 
 
@@ -200,8 +197,8 @@ def _plan(record: dict[str, Any], folds: int) -> str:
         f"({', '.join(record['maps'])}; sites: {record['n_sites'] or 'not known'}), "
         f"cross-validate over {folds} folds"
         + (" and each site left out" if record["n_sites"] > 1 else "")
-        + f", and write {record['model']}. Left out for lack of a map or an age: "
-        f"{record['n_dropped']}."
+        + f", and write {record['model']}. Left out for lack of a map, an age or "
+        f"a site: {record['n_dropped']}."
     )
 
 

@@ -33,6 +33,7 @@ def load_cohort(
     sex_codes=None,
     missing="raise",
     unlisted="raise",
+    unknown_sites=False,
     sheet_name=0,
     description="",
 ):
@@ -73,6 +74,8 @@ def load_cohort(
         What to do with files that match a template but have no row. ``"report"``, and
         ``missing="drop"``, list them in ``cohort.unlisted_files``. Only templates that hold
         ``{participant_id}`` are checked.
+    unknown_sites : bool, default=False
+        Whether rows may lack a site, which is NaN then: people who are predicted, not learned from.
     sheet_name : str or int, default=0
         Sheet of an Excel file.
     description : str, default=""
@@ -123,7 +126,7 @@ def load_cohort(
     in_file = {name: in_file.get(name, name) for name in source.text.columns}
 
     ids = as_ids(source.text["participant_id"], id_format, participant_id, source.name)
-    values, findings = _check_rows(source, ids, in_file, sex_codes)
+    values, findings = _check_rows(source, ids, in_file, sex_codes, unknown_sites)
     # a template may name a column by its standard name or by its name in the file
     fields = original_text.join(source.text[source.text.columns.difference(original_text.columns)])
     fields["participant_id"] = ids
@@ -166,7 +169,7 @@ def _names_in_file(columns, participant_id):
     return columns | {"participant_id": participant_id}
 
 
-def _check_rows(source, ids, in_file, sex_codes):
+def _check_rows(source, ids, in_file, sex_codes, unknown_sites):
     text, values = source.text, source.values.copy()
     empty = dict.fromkeys(ids.index[ids == ""], "missing")
     findings = [Finding(f"column {in_file['participant_id']!r} (participant id) is empty", empty)]
@@ -175,7 +178,7 @@ def _check_rows(source, ids, in_file, sex_codes):
         findings.append(finding)
     if "site" in text:
         values["site"], finding = check_site(text["site"], in_file["site"])
-        findings.append(finding)
+        findings += [] if unknown_sites else [finding]
     if "sex" in text:
         values["sex"] = normalise_sex(
             text["sex"], values["sex"], sex_codes, in_file["sex"], source.name

@@ -1,5 +1,6 @@
 """Checks of the rows of a participants table: ids, age, sex and site."""
 
+import re
 from dataclasses import dataclass, field
 
 import pandas as pd
@@ -119,7 +120,8 @@ def check_age(text, column):
         if cell == "":
             rows[row] = "missing"
         elif pd.isna(age[row]):
-            rows[row] = f"{cell!r} is not a number"
+            point = ": write it with a point" if re.fullmatch(r"\d+,\d+", cell) else ""
+            rows[row] = f"{cell!r} is not a number{point}"
         elif age[row] < 0:
             rows[row] = f"{cell} is negative"
         elif age[row] > MAX_AGE:

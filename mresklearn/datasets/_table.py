@@ -1,6 +1,7 @@
 """Reading a participants table so that no id, blank or odd cell changes on the way."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,7 @@ __all__ = ["Table", "read_table", "rename_columns"]
 # "n/a" is BIDS; the others are what spreadsheets and pandas write
 MISSING_MARKERS = frozenset({"", "n/a", "N/A", "NA", "NaN", "nan", "#N/A", "<NA>", "NaT", "None"})
 SEPARATORS = {".tsv": "\t", ".csv": ","}
+NUMBER = r"[+-]?\d+(?:[.,]\d+)?"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def read_table(table, sheet_name=0):
     Parameters
     ----------
     table : str, path-like or DataFrame
-        A ``.tsv``, ``.csv`` or ``.xlsx`` file, or a DataFrame.
+        A ``.tsv``, ``.csv`` or ``.xlsx`` file, or a DataFrame. A ``.csv`` file may have
+        semicolons, and decimal commas with them, as spreadsheets of many countries write it.
     sheet_name : str or int, default=0
         Sheet of an Excel file.
 
@@ -90,15 +93,18 @@ def _read_cells(path, sheet_name):
     suffix = path.suffix.lower()
     try:
         if suffix in SEPARATORS:
+            separator = _separator(path, suffix)
             cells = pd.read_csv(
                 path,
-                sep=SEPARATORS[suffix],
+                sep=separator,
                 dtype=str,
                 header=None,
                 keep_default_na=False,
                 skip_blank_lines=False,
                 encoding="utf-8-sig",
             )
+            if separator == ";":
+                cells = _with_decimal_points(cells)
         elif suffix in {".xlsx", ".xlsm"}:
             cells = pd.read_excel(
                 path, sheet_name=sheet_name, header=None, dtype=object, keep_default_na=False
@@ -116,6 +122,28 @@ def _read_cells(path, sheet_name):
             ".tsv or .csv with one header row, or pass a DataFrame."
         ) from error
     return cells.astype(object).map(_cell_text)
+
+
+def _separator(path, suffix):
+    """Find what separates the cells: where commas are decimal, .csv files have semicolons."""
+    if suffix != ".csv":
+        return SEPARATORS[suffix]
+    with path.open(encoding="utf-8-sig") as file:
+        header = next((line for line in file if line.strip()), "")
+    bare = re.sub(r'"[^"]*"', "", header)
+    return ";" if bare.count(";") > bare.count(",") else SEPARATORS[suffix]
+
+
+def _with_decimal_points(cells):
+    """Write points for decimal commas, in columns that hold numbers alone below their names."""
+    cells = cells.astype(object).map(_cell_text)
+    names = (cells != "").any(axis=1).argmax()  # the first row that is not empty
+    for column in cells:
+        rows = cells[column].iloc[names + 1 :]
+        present = rows[rows != ""]
+        if present.str.fullmatch(NUMBER).all() and present.str.contains(",").any():
+            cells.loc[rows.index, column] = rows.str.replace(",", ".")
+    return cells
 
 
 def _cell_text(value):

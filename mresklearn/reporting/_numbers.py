@@ -43,7 +43,7 @@ def as_percent(share: float, digits: int = 0) -> str:
 
 def as_percentile(percent: float) -> str:
     """Write a share of people in percent, who are never quite all or none."""
-    if percent > 99.5 or percent < 0.5:
+    if percent >= 99.5 or percent <= 0.5:  # what would be rounded to all or none
         return "over 99" if percent > 50 else "under 1"
     return as_years(percent, 0)
 

@@ -29,6 +29,7 @@ SHORT = {
 }
 FEWEST_SITES = 3  # that can be drawn anew
 FEWEST_PEOPLE = 10
+NOT_KNOWN = "not known"
 
 
 def cohort_table(participants: pd.DataFrame, age: str, sex: str | None, site: str) -> pd.DataFrame:
@@ -37,11 +38,15 @@ def cohort_table(participants: pd.DataFrame, age: str, sex: str | None, site: st
     Parameters
     ----------
     participants : DataFrame
-        One row a person; with a column ``person``, each counts once, as first scanned.
+        One row a person; with a column ``person``, each counts once, as first scanned. Rows without
+        a person are a person each.
     age, sex, site : str
         Columns; no sex column gives no column.
     """
-    people = participants.drop_duplicates("person") if "person" in participants else participants
+    people = participants
+    if "person" in people:
+        named = people["person"].map(_label) != NOT_KNOWN
+        people = people[~(people.duplicated("person") & named)]
     sites = people[site].map(_label)
     rows = {"all sites": _describe(people, age, sex)}
     rows |= {name: _describe(some, age, sex) for name, some in people.groupby(sites)}
@@ -65,7 +70,7 @@ def _describe(people: pd.DataFrame, age: str, sex: str | None) -> dict[str, Any]
 
 
 def _label(value: Any) -> str:
-    return "not known" if pd.isna(value) else str(value).strip()
+    return NOT_KNOWN if pd.isna(value) else str(value).strip() or NOT_KNOWN
 
 
 def model_table(

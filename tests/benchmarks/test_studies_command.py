@@ -3,9 +3,10 @@
 import json
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
-from benchmarks.studies import Persons, Simulated, Sites
+from benchmarks.studies import Persons, Simulated, Sites, _page
 from benchmarks.studies import __main__ as command
 from benchmarks.studies import declared as declarations
 from benchmarks.studies._methods import MRI_METHODS, PACKAGE_METHODS
@@ -76,6 +77,26 @@ def test_a_study_from_maps_to_table_and_picture(tmp_path, capsys, monkeypatch):
     ]
     people = {tuple(r["person"]) for r in records if r["description"]["kinds"] == ["t1"]}
     assert people == {tuple(r["person"]) for r in records if r["description"]["kinds"] != ["t1"]}
+
+
+def test_rows_of_the_tests_can_be_told_apart():
+    for name in declarations.names():
+        lines = [line for line in _page.tests(name).splitlines() if line.startswith("| ")]
+        head, _, *rows = [
+            [cell.strip() for cell in line.strip("|").split("|")] for line in lines or ["|", "|"]
+        ]
+        named = head.index("difference") if rows else 0
+        conditions = [tuple(row[:named]) for row in rows]
+        assert len(set(conditions)) == len(conditions), name
+        assert not rows or {"data", "protocol"} <= set(head[:named])
+
+
+def test_the_page_says_how_many_comparisons_each_data_set_has():
+    sizes = pd.DataFrame({"dataset": ["a", "a", "b"], "n_comparisons": [2.0, 2.0, 1.0]})
+    assert _page._counts(sizes) == "2 (a), 1 (b)"
+    assert _page._counts(sizes.iloc[:2]) == "2"
+    uneven = pd.DataFrame({"dataset": ["a", "a"], "n_comparisons": [2.0, 3.0]})
+    assert _page._counts(uneven) == "2 to 3 (a)"
 
 
 def test_the_page_is_up_to_date():

@@ -2,7 +2,9 @@
 
 import json
 import re
+import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -10,6 +12,7 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import typer
@@ -140,6 +143,54 @@ def test_confounds_writes_a_page_and_a_table(run, run_json, study, tmp_path):
     assert "scanner" in run("confounds", study, page, "--force", "--role", "scanner=x").stderr
 
 
+def test_confounds_never_replaces_the_table_that_it_reads(run, study, tmp_path):
+    root = shutil.copytree(study, tmp_path / "study")
+    table = root / "participants.tsv"
+    before = table.read_text()
+    for people in (root, table):
+        result = run("confounds", people, table.with_suffix(".html"), "--table-only", "--force")
+        assert (result.exit_code, "is what is read" in result.stderr) == (2, True), result.output
+    (tmp_path / "notes.tsv").write_text("mine")
+    result = run("confounds", root, tmp_path / "notes.html", "--table-only")
+    assert (result.exit_code, "notes.tsv" in result.stderr) == (2, True), result.output
+    assert (table.read_text(), (tmp_path / "notes.tsv").read_text()) == (before, "mine")
+    assert not list(tmp_path.rglob("*.html"))
+
+
+def test_pool_never_replaces_a_table_that_it_reads(run, study, pool_file):
+    root = shutil.copytree(study, pool_file.parent / "root")
+    pool_file.write_text(f"[studies.first]\nroot = '{root}'\nlayout = 'bids'\n")
+    before = (root / "participants.tsv").read_text()
+    assert run("pool", pool_file, root, "--force").exit_code == 2
+    assert (root / "participants.tsv").read_text() == before
+
+
+def test_report_checks_both_pages_before_it_writes_one(run, model, tmp_path):
+    (tmp_path / "x_confounds.html").write_text("mine")
+    result = run("report", model, "--out", tmp_path / "x.html", "--permutations", 19)
+    assert (result.exit_code, "x_confounds.html" in result.stderr) == (2, True), result.output
+    assert (tmp_path / "x_confounds.html").read_text() == "mine"
+    assert not (tmp_path / "x.html").exists()
+    before = (model / "model.json").read_bytes()
+    assert run("report", model, "--out", model / "model.json", "--force").exit_code == 2
+    assert (model / "model.json").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--map", "t1=T1w"), ("--column", "age=AGE"), ("--sex-code", "9=F"), ("--id-column", "ID"),
+        ("--root", "."), ("--id-format", "{:0>9}"),
+    ],
+    ids=lambda option: option[0],
+)  # fmt: skip
+def test_what_stands_in_a_pool_file_is_no_option(run, pool_file, tmp_path, option):
+    result = run("train", pool_file, tmp_path / "m", "--dry-run", *option)
+    assert result.exit_code == 2
+    assert option[0] in result.stderr
+    assert "pool file" in result.stderr
+
+
 def test_report_writes_the_page_of_a_model_and_of_predictions(run, model, predictions, tmp_path):
     page = tmp_path / "study.html"
     result = run("report", model, "--out", page, "--permutations", 19)
@@ -218,6 +269,40 @@ def test_warnings_are_notes_once_and_part_of_the_json():
     assert json.loads(quiet.stdout) == {
         "status": "some failed", "n": 1, "warnings": ["site A has one sex"]
     }  # fmt: skip
+
+
+def test_numbers_that_are_none_are_null_in_json():
+    numbers = {"r": float("nan"), "rows": [{"mae": np.float32("inf"), "n": np.int64(3)}]}
+
+    def tell(console: Console) -> Result:
+        return Result("", {**numbers, "path": Path("here"), "shape": (1.5, None, True)})
+
+    from typer.testing import CliRunner
+
+    def refuse(name):
+        raise AssertionError(f"{name} is not JSON")
+
+    printed = json.loads(
+        CliRunner().invoke(_app_of(tell), ["--json"]).stdout, parse_constant=refuse
+    )
+    assert printed == {
+        "status": "ok", "r": None, "rows": [{"mae": None, "n": 3}], "path": "here",
+        "shape": [1.5, None, True], "warnings": [],
+    }  # fmt: skip
+
+
+def test_the_example_removes_no_folder_that_it_did_not_make(tmp_path, monkeypatch):
+    script = runpy.run_path(str(ROOT / "examples" / "demo.py"))
+    precious = tmp_path / "mystudy" / "cohort" / "sub-01.nii.gz"
+    precious.parent.mkdir(parents=True)
+    precious.write_text("mine")
+    monkeypatch.setattr(sys, "argv", ["demo.py", "--output", str(tmp_path / "mystudy")])
+    with pytest.raises(SystemExit, match="give a new folder"):
+        script["main"]()
+    assert precious.read_text() == "mine"
+    (precious.parent / script["SIGN"]).touch()
+    assert script["make_room"](tmp_path / "mystudy") == precious.parent
+    assert not precious.exists()
 
 
 def test_demo_compares_models_and_leaves_a_cohort(run, tmp_path, monkeypatch):

@@ -128,6 +128,29 @@ def test_what_lacks_is_named_and_can_be_dropped(run, run_json, study, tmp_path):
     assert (record["n_rows"], record["n_dropped"]) == (19, 1)
 
 
+def test_a_place_that_cannot_be_written_is_found_before_any_fit(run, study, tmp_path, monkeypatch):
+    def fit(*_, **__):
+        raise AssertionError("fitted for nothing")
+
+    monkeypatch.setattr("mresklearn.cli._train.predict_controls", fit)
+    (tmp_path / "file").touch()
+    result = run("train", study, tmp_path / "file" / "model", "--model", "ridge")
+    assert (result.exit_code, "fitted" in result.stderr) == (2, False), result.output
+
+
+def test_who_lacks_a_site_is_no_control(run, run_json, study, tmp_path):
+    table = pd.read_csv(study / "participants.tsv", sep="\t")
+    table.loc[0, "site"] = None
+    table["stiffness"] = [map_of(study, one) for one in table.participant_id]
+    table.to_csv(tmp_path / "people.csv", index=False)
+    arguments = ("train", tmp_path / "people.csv", tmp_path / "model", "--model", "ridge")
+    refused = run(*arguments)
+    assert (refused.exit_code, "(site) is empty" in refused.stderr) == (3, True)
+    dropping = (*arguments, "--drop-missing", "--dry-run")
+    assert run_json(*dropping)[1]["n_dropped"] == 1
+    assert "a map, an age or a site: 1." in run(*dropping).stdout
+
+
 def test_a_model_is_replaced_with_force_only(run, study, model, snapshot):
     before = snapshot(model)
     refused = run("train", study, model, "--model", "ridge")

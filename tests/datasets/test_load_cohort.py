@@ -331,3 +331,18 @@ def test_choices_are_checked(make_study, argument):
     folder = make_study(TABLE, FILES)
     with pytest.raises(ValueError, match=f"{argument} must be one of"):
         load_cohort(folder / "people.csv", maps=TEMPLATE, **{argument: "ignore"})
+
+
+def test_people_who_are_predicted_may_lack_a_site(tmp_path):
+    (tmp_path / "people.csv").write_text("ID,AGE,STUDY\n002,24,A\n011,31,\n")
+    for name in ("002_mu.nii.gz", "011_mu.nii.gz"):
+        (tmp_path / name).touch()
+    arguments = {
+        "maps": {"stiffness": "{participant_id}_mu.nii.gz"},
+        "participant_id": "ID",
+        "columns": {"age": "AGE", "site": "STUDY"},
+    }
+    with pytest.raises(DataError, match="site"):
+        load_cohort(tmp_path / "people.csv", **arguments)
+    cohort = load_cohort(tmp_path / "people.csv", unknown_sites=True, **arguments)
+    assert cohort.participants.site.isna().tolist() == [False, True]

@@ -40,8 +40,26 @@ def test_a_missing_id_column_names_the_argument(make_study):
 
 
 def test_another_separator_is_suspected(make_study):
-    folder = make_study("participant_id;age\n002;24\n", FILES[:1])
+    folder = make_study("participant_id\tage\n002\t24\n", FILES[:1])
     with pytest.raises(DataError, match="separated by another character"):
+        load_cohort(folder / "people.csv", maps=TEMPLATE)
+
+
+def test_semicolons_with_decimal_commas_are_read(make_study):
+    text = ';;;;\nparticipant_id;age, years;code;"a;b";note\n002;24,5;007;1,5;1,5\n011;31;;n/a;x\n'
+    folder = make_study(text, FILES)
+    people = load_cohort(
+        folder / "people.csv", maps=TEMPLATE, columns={"age": "age, years"}
+    ).participants
+    assert people["age"].tolist() == [24.5, 31]
+    assert people["code"].tolist()[0] == "007"
+    np.testing.assert_array_equal(people["a;b"], [1.5, np.nan])
+    assert people["note"].tolist() == ["1,5", "x"], "no column of numbers"
+
+
+def test_a_decimal_comma_elsewhere_is_named(make_study):
+    folder = make_study('participant_id,age\n002,"24,5"\n', FILES[:1])
+    with pytest.raises(DataError, match="'24,5' is not a number: write it with a point"):
         load_cohort(folder / "people.csv", maps=TEMPLATE)
 
 

@@ -12,6 +12,7 @@ from sklearn.pipeline import make_pipeline
 from mresklearn import MapLoader, MapMasker, occlusion_map
 from mresklearn.exceptions import DataError
 from mresklearn.reporting import person_report, place_gap
+from mresklearn.reporting._numbers import as_percentile
 
 BARE = {"participant": "sub-1", "age": 60.0, "predicted": 66.5}
 
@@ -40,6 +41,12 @@ def test_the_percentage_is_that_of_place_gap():
         f"{place.low:.0f} to {place.high:.0f} %; ranked among the {place.n_controls} controls "
         "within 5 years of age)."
     ) in text(report)
+
+
+def test_no_percentage_is_rounded_to_nobody_or_everybody():
+    assert [as_percentile(percent) for percent in (0.0, 0.5, 0.51, 99.49, 99.5, 100.0)] == [
+        "under 1", "under 1", "1", "99", "over 99", "over 99"
+    ]  # fmt: skip
 
 
 def test_the_chart_shows_every_control_and_the_person_where_they_are():

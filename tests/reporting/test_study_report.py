@@ -50,6 +50,13 @@ def test_a_person_scanned_twice_counts_once(people_and_features):
     pd.testing.assert_frame_equal(twice, once)
 
 
+def test_rows_of_nobody_known_are_a_person_each(people_and_features):
+    people = people_and_features[0].iloc[:8]
+    without = people.assign(person=[None, np.nan, "", " ", "A", "A", "B", None])
+    table = study_report(participants=without).tables["cohort"]
+    assert table.loc["all sites", "n_people"] == 7
+
+
 def test_everybody_is_counted(people_and_features, report):
     people, _ = people_and_features
     table = report.tables["cohort"]

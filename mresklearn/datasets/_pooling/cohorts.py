@@ -23,7 +23,9 @@ FIRST_COLUMNS = ("study", "site", "person", "original_id", "session", "age", "se
 MAX_LISTED = 20
 
 
-def pool_cohorts(file, *, missing="raise", duplicates="raise", n_jobs=None, verbose=0):
+def pool_cohorts(
+    file, *, missing="raise", duplicates="raise", unknown_sites=False, n_jobs=None, verbose=0
+):
     r"""Pool studies with different conventions, and report what was found in each.
 
     One small TOML file says of every study where its files are and what its columns, codes and
@@ -43,6 +45,8 @@ def pool_cohorts(file, *, missing="raise", duplicates="raise", n_jobs=None, verb
         What to do when the same values are in the files of two rows: a person in two studies would
         be trained and tested on at once. ``"report"`` keeps such rows but gives them the same
         ``person``, so that splits by person hold them together.
+    unknown_sites : bool, default=False
+        Whether rows may lack a site, which is NaN then: people who are predicted, not learned from.
     n_jobs : int or None, default=None
         Threads that read files; None means 1, -1 all cores.
     verbose : int, default=0
@@ -158,7 +162,7 @@ def pool_cohorts(file, *, missing="raise", duplicates="raise", n_jobs=None, verb
         if value not in choices:
             raise ValueError(f"{name} must be one of {choices}, not {value!r}.")
     pool = read_pool_file(file)
-    studies = _load_studies(pool, missing)
+    studies = _load_studies(pool, missing, unknown_sites)
     participants, paths = _stack(studies, pool)
     surveys, unusable = survey_maps(paths, n_jobs=n_jobs, verbose=verbose)
     studies = _without(studies, unusable, missing, pool)
@@ -187,7 +191,7 @@ def _where(pool):
     return f"the pool of {str(pool.path)!r}"
 
 
-def _load_studies(pool, missing):
+def _load_studies(pool, missing, unknown_sites):
     """Load the table of every study; the errors of all studies become one."""
     studies, problems = [], []
     try:
@@ -196,7 +200,9 @@ def _load_studies(pool, missing):
         raise DataError(f"{_where(pool)}: {error}") from error
     for entry in pool.studies:
         try:
-            studies.append(load_study(entry, maps[entry.name], missing=missing))
+            studies.append(
+                load_study(entry, maps[entry.name], missing=missing, unknown_sites=unknown_sites)
+            )
         except DataError as error:
             problems.append(f"study {entry.name!r}: {error}")
     if problems:

@@ -86,7 +86,7 @@ class StudyRows:
         )
 
 
-def load_study(entry, maps, *, missing="raise"):
+def load_study(entry, maps, *, missing="raise", unknown_sites=False):
     """Read the table of a study, find its maps and harmonise its columns.
 
     Parameters
@@ -97,6 +97,8 @@ def load_study(entry, maps, *, missing="raise"):
         Map kind -> templates, or endings of BIDS names.
     missing : {"raise", "drop"}, default="raise"
         What to do with rows without a file, an age or a site.
+    unknown_sites : bool, default=False
+        Whether rows may lack a site, which is NaN then.
 
     Returns
     -------
@@ -117,7 +119,7 @@ def load_study(entry, maps, *, missing="raise"):
     table = rename_columns(table, in_file)
     in_file = {name: in_file.get(name, name) for name in table.text.columns}
     people, ids = _ids(table, entry)
-    values, findings = _check_rows(table, ids, in_file, entry.sex_codes)
+    values, findings = _check_rows(table, ids, in_file, entry.sex_codes, unknown_sites)
     _require_age(table, in_file)
     # a template may name a column by its standard name or by its name in the file
     fields = original_text.join(table.text[table.text.columns.difference(original_text.columns)])
@@ -299,7 +301,7 @@ def _site(entry, table, text, in_file):
         return entry.name
     if entry.site_codes:
         return _coded(entry.site_codes, "site", table, text, in_file)
-    return f"{entry.name}_" + text["site"]
+    return f"{entry.name}_" + text["site"].where(text["site"] != "")
 
 
 def _stated_units(entry, maps, ids, source):
