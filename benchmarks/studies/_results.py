@@ -169,7 +169,8 @@ def _tests(study: Study, predictions: pd.DataFrame) -> pd.DataFrame:
     """Return a row per comparison and protocol, p adjusted by Holm within each family.
 
     A family is what one table asks: the main comparison averages the absolute errors of the pooled
-    methods; each method by itself is another family, over all methods and inputs of a data set and protocol.
+    methods; each method by itself is another family, over all methods and inputs of a data set and
+    protocol.
     """
     within = "method" if study.compared == "inputs" else "inputs"
     parts = []
