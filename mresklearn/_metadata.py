@@ -3,7 +3,16 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["check_labels", "name_rows", "number_of_rows", "site_of_rows"]
+__all__ = [
+    "check_labels",
+    "label_text",
+    "labels_as_text",
+    "name_rows",
+    "number_of_rows",
+    "site_of_rows",
+]
+
+EXACT_IN_FLOAT = 2**53
 
 
 def number_of_rows(X):
@@ -27,6 +36,39 @@ def name_rows(missing, values, *, limit=5):
     return ", ".join(labels[:limit]) + more
 
 
+def label_text(value):
+    """Return a label as text, by itself: whole numbers look alike, whatever type holds them.
+
+    A column of codes becomes one of floats wherever a value is missing, or beside fractions in an
+    array. So 1.0 is the label "1", alone and in any company; the text "1.0" stays what it is.
+    """
+    if isinstance(value, float | np.floating) and abs(value) < EXACT_IN_FLOAT and value % 1 == 0:
+        value = int(value)
+    return str(value).strip()
+
+
+def labels_as_text(values):
+    """Return labels as text, and which are missing: empty, blank, "nan" or not there at all.
+
+    Parameters
+    ----------
+    values : array-like of shape (n_rows,)
+        Text, numbers or gaps.
+
+    Returns
+    -------
+    text : ndarray of str objects of shape (n_rows,)
+        What :func:`label_text` makes of each.
+    missing : ndarray of bool of shape (n_rows,)
+        Rows without a label.
+    """
+    # object first: a plain conversion would turn NaN among strings into the label "nan"
+    array = np.asarray(values, dtype=object)
+    # as text, "Mayo" and "Mayo " or 1 and "1" are one site: apart, they would leak into each other
+    text = np.array([label_text(value) for value in array], dtype=object)
+    return text, pd.isna(array) | np.isin(text, ["", "nan"])
+
+
 def check_labels(values, n_rows, *, name):
     """Turn one label a row into codes.
 
@@ -44,23 +86,21 @@ def check_labels(values, n_rows, *, name):
     codes : ndarray of int of shape (n_rows,)
         Position of each row's label in `labels`.
     labels : list of str
-        The distinct labels, sorted as text, so that they do not depend on the order of rows.
+        The distinct labels, sorted as text, so that they do not depend on the order of rows. Each
+        is that of its row alone, see :func:`label_text`.
 
     Raises
     ------
     ValueError
         If the shape is wrong or a label is missing.
     """
-    # object first: a plain conversion would turn NaN among strings into the label "nan"
     array = np.asarray(values, dtype=object)
     if array.ndim != 1 or len(array) != n_rows:
         raise ValueError(
             f"{name} must have one entry for each of the {n_rows} rows of X, "
             f"got shape {array.shape}."
         )
-    # as text, "Mayo" and "Mayo " or 1 and "1" are one site: apart, they would leak into each other
-    text = np.array([str(value).strip() for value in array], dtype=object)
-    missing = pd.isna(array) | np.isin(text, ["", "nan"])
+    text, missing = labels_as_text(array)
     if missing.any():
         raise ValueError(
             f"{name} is missing in {missing.sum()} of {n_rows} rows: {name_rows(missing, values)}. "

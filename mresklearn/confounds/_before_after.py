@@ -150,7 +150,8 @@ def harmonization_report(
         rows as in `participants`. Then harmonisers, such as
         ``{"raw": X, "ComBat": ComBat(), "CovBat": CovBat()}``: each is fitted to the first table
         on half of the people of every site, and all is measured on the other half, as a new person
-        would be. Or further tables that were harmonised already; see Notes.
+        would be. Scans of one person, told by a column of the role ``"id"``, stay in one half. Or
+        further tables that were harmonised already; see Notes.
     roles, target, site_column, kinds, covariates, n_permutations, confidence : various
         As in :class:`ConfoundReport`.
     n_folds : int, default=5
@@ -230,8 +231,9 @@ def harmonization_report(
     held_out = any(hasattr(values, "fit") for values in tables.values())
     if held_out:
         participants, tables = harmonise_others(
-            participants, tables, site_column=site_column, target=target, seed=seed
-        )
+            participants, tables, site_column=site_column, target=target, seed=seed,
+            id_column=_id_column(participants, roles),
+        )  # fmt: skip
     settings = {"n_permutations": n_permutations, "confidence": confidence}
     features = {
         str(name): as_feature_table(values, participants, str(name))
@@ -250,6 +252,12 @@ def harmonization_report(
         rows += _target_rows(report, features[str(name)], people, str(name), seed, settings)
     table = _with_changes(rows, names, confidence)
     return HarmonizationReport(table, reports, names, held_out=held_out)
+
+
+def _id_column(participants: pd.DataFrame, roles: dict[str, str] | None) -> Any:
+    """Return the first column with the role of an id, if any."""
+    roles = roles or {}
+    return next((name for name in participants.columns if roles.get(name) == "id"), None)
 
 
 def _people(report: ConfoundReport, features: dict[str, FeatureTable], n_folds: int) -> People:

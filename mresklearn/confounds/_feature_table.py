@@ -122,7 +122,7 @@ def _flatten(X: MapArray | ArrayLike, n_rows: int, name: str) -> np.ndarray:
             f"{name} must have shape (n, features), (n, x, y, z) or (n, channels, x, y, z), "
             f"got {X.shape}."
         )
-    return MapMasker().fit_transform(X)
+    return np.asarray(MapMasker().fit_transform(X))  # a frame, where the user asked for frames
 
 
 def _note(n_people: int, n_incomplete: int, n_constant: int) -> str:

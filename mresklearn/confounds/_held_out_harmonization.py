@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
-from .._metadata import check_labels
+from .._metadata import check_labels, labels_as_text
 from ._feature_table import check_same_people
 from ._numbers import as_numbers
 from ._site_predictability import deal_folds
@@ -27,6 +27,7 @@ def harmonise_others(
     site_column: str,
     target: str,
     seed: int,
+    id_column: str | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Fit harmonisers on half of the people of every site, and return all tables of the others.
 
@@ -40,6 +41,9 @@ def harmonise_others(
         Columns of participants.
     seed : int
         Draws the halves.
+    id_column : str or None, default=None
+        Column of participants that names the person of each row, who falls in one half with all
+        scans; rows without an id are persons of their own. None: every row is a person.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def harmonise_others(
                 raise ValueError(
                     f"{name} has {len(values)} rows, but participants has {len(participants)}."
                 )
-    fitted, measured = _halves(participants, site_column, target, seed)
+    fitted, measured = _halves(participants, site_column, target, seed, id_column)
     years = as_numbers(participants[target], target)
     site = participants[site_column].to_numpy(dtype=object)
     done = {}
@@ -86,16 +90,26 @@ def harmonise_others(
 
 
 def _halves(
-    participants: pd.DataFrame, site_column: str, target: str, seed: int
+    participants: pd.DataFrame, site_column: str, target: str, seed: int, id_column: str | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return row numbers to fit on and to measure, of sites that have people in both."""
     years = as_numbers(participants[target], target)
-    known = np.flatnonzero(np.isfinite(years) & participants[site_column].notna().to_numpy())
+    without_site = labels_as_text(participants[site_column])[1]
+    known = np.flatnonzero(np.isfinite(years) & ~without_site)
     codes, _ = check_labels(participants[site_column].iloc[known], len(known), name=site_column)
-    (fitted, measured), _ = deal_folds(2, codes, np.arange(len(known)), seed)
+    (fitted, measured), _ = deal_folds(2, codes, _persons(participants, id_column)[known], seed)
     count = np.bincount(codes[fitted], minlength=codes.max() + 1)
     enough = count >= FEWEST_FITTED
     return known[fitted[enough[codes[fitted]]]], known[measured[enough[codes[measured]]]]
+
+
+def _persons(participants: pd.DataFrame, id_column: str | None) -> np.ndarray:
+    """Return a code for each person; a row without an id is one of its own."""
+    rows = np.arange(len(participants))
+    if id_column is None:
+        return rows
+    names, missing = labels_as_text(participants[id_column])
+    return np.where(missing, -1 - rows, pd.factorize(names)[0])
 
 
 def _covariates(harmonizer: Any, participants: pd.DataFrame) -> dict[str, Any]:

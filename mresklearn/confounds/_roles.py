@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from .._metadata import name_rows
+from .._metadata import labels_as_text, name_rows
 
 __all__ = ["KINDS", "ROLES", "Variable", "describe_variables"]
 
@@ -65,7 +65,8 @@ def describe_variables(participants, roles, *, target, kinds=None, site_column=N
     participants : DataFrame
         One row a person.
     roles : dict of str to {"technical", "biological", "target", "id"}
-        Role of each column. The target and the site column need no entry.
+        Role of each column. The target and the site column need no entry. Values of an ``"id"``
+        are names, whatever they look like.
     target : str
         Column that models predict, a number such as age in years.
     kinds : dict of str to {"binary", "categorical", "ordinal", "continuous"} or None
@@ -138,7 +139,8 @@ def _check_declarations(participants, roles, kinds, target, site_column):
 
 
 def _describe(column, name, role, kind):
-    kind = kind or _infer_kind(column)
+    # an id is a name even where it looks like a number; floats would round long ones to one person
+    kind = "categorical" if role == "id" else kind or _infer_kind(column)
     if kind == "continuous":
         return Variable(str(name), kind, role, _numbers(column, name))
     values, levels = _level_codes(column, name, ordered=kind == "ordinal")
@@ -167,8 +169,8 @@ def _infer_kind(column):
 
 def _text(column):
     """Values as stripped text; missing, blank and "nan" become missing."""
-    text = column.astype(object).map(lambda value: str(value).strip(), na_action="ignore")
-    return text.mask(column.isna() | text.isin(["", "nan"])).astype(object)
+    text, missing = labels_as_text(column.astype(object))
+    return pd.Series(text, index=column.index, dtype=object).mask(missing)
 
 
 def _numbers(column, name):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from .._metadata import check_labels, name_rows
+from .._metadata import check_labels, labels_as_text, name_rows
 from ._age_spline import age_spline
 from ._numbers import as_numbers
 from ._site_directions import SiteDirections
@@ -102,10 +102,9 @@ def _complete_rows(
     values: np.ndarray, labels: np.ndarray, age: np.ndarray, table: pd.DataFrame, index: ArrayLike
 ) -> tuple[np.ndarray, list[str]]:
     """Return the numbers of the rows in which nothing is missing, and what is in the others."""
-    text = [str(label).strip() for label in labels]
     missing = {
         "values": ~np.isfinite(values).all(axis=1),
-        "site": pd.isna(labels) | np.isin(text, ["", "nan"]),
+        "site": labels_as_text(labels)[1],
         "age": ~np.isfinite(age),
         "covariates": table.isna().to_numpy().any(axis=1),
     }

@@ -70,7 +70,8 @@ def site_predictability(
     ------
     ValueError
         If there is one site only, a site has fewer than 2 persons, a site, person or age is
-        missing, `cv` exceeds the number of persons, or a fold cannot be used.
+        missing, `cv` exceeds the number of persons or does not hold out every row exactly once, as
+        repeated and shuffled splits do not, or a fold cannot be used.
 
     Notes
     -----
@@ -165,6 +166,7 @@ def _folds(cv, X, codes, persons, random_state, *, grouped):
     else:
         # splitters that take no groups warn where they get some
         folds = list(check_cv(cv).split(X, codes, persons if grouped else None))
+        _check_each_tested_once(folds, len(X))
     for train, test in folds:
         if len(np.unique(codes[train])) < 2:
             raise ValueError(
@@ -177,6 +179,18 @@ def _folds(cv, X, codes, persons, random_state, *, grouped):
                 "Use a cv that keeps groups whole, for example cv=5 or StratifiedGroupKFold."
             )
     return folds
+
+
+def _check_each_tested_once(folds, n_rows):
+    rows = np.arange(n_rows)
+    times = np.bincount(np.concatenate([rows[test] for _, test in folds]), minlength=n_rows)
+    wrong = times != 1
+    if wrong.any():
+        raise ValueError(
+            f"cv must hold out every row exactly once, but {np.sum(times == 0)} rows are never "
+            f"held out and {np.sum(times > 1)} more than once: {name_rows(wrong, rows)}. Use a cv "
+            "that divides the rows, for example cv=5, KFold or StratifiedGroupKFold."
+        )
 
 
 def deal_folds(n_folds, codes, persons, random_state):

@@ -269,7 +269,7 @@ class ComBat(CombatEstimates):
             raise ValueError("fit_moments needs engine='native': neuroHarmonize wants all people.")
         self.__dict__.pop("feature_names_in_", None)
         labels = None if moments.features is None else list(moments.features)
-        if labels is not None:
+        if labels is not None and all(isinstance(label, str) for label in labels):
             self.feature_names_in_ = np.array(labels, dtype=object)
         self.n_features_in_ = moments.n_features
         self._columns = FittedColumns(labels, np.arange(moments.n_features), features_only=True)

@@ -73,7 +73,8 @@ class HarmonizedRows:
         harmonizer, place = self.harmonizers[channel], slice(row, row + 1)
         if self.design is not None:
             return harmonizer._harmonised(values, self.codes[place], self.design[place])
-        return harmonizer.transform(values, **rows_of(self.labels, place))
+        # a frame, where the user asked for frames
+        return np.asarray(harmonizer.transform(values, **rows_of(self.labels, place)))
 
     def take(self, rows: np.ndarray) -> HarmonizedRows:
         """Return these rows only."""

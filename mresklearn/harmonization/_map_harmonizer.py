@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context, clone
+from sklearn.base import BaseEstimator, _fit_context, clone
 from sklearn.utils._param_validation import HasMethods, Interval
 from sklearn.utils.validation import check_is_fitted
 
@@ -16,6 +16,7 @@ from .._warn_user import warn_user
 from ..exceptions import HarmonizationWarning
 from ..maps import MapArray
 from ..maps._map_array import inside
+from ..maps._map_output import MapOutputMixin
 from ..maps._validation import check_maps
 from ._combat import ComBat
 from ._harmonized_maps import (
@@ -36,7 +37,7 @@ MOST_HELD = 0.01
 ROWS_AT_A_TIME = 16
 
 
-class MapHarmonizer(TransformerMixin, BaseEstimator):
+class MapHarmonizer(MapOutputMixin, BaseEstimator):
     """Harmonise maps voxel by voxel, inside a mask that most training people share.
 
     The voxels of each channel are the features of a harmoniser of their own. Maps stay maps: grid,
@@ -72,6 +73,8 @@ class MapHarmonizer(TransformerMixin, BaseEstimator):
         Sites of the training people, sorted.
     channels_ : list of str
         Map kind of each channel.
+    grid_ : Grid or None
+        Grid of the maps seen in `fit`; None for maps that do not know theirs, absent for features.
     sample_shape_ : tuple of int
         Shape of one person's input.
     n_features_in_ : int
@@ -81,6 +84,8 @@ class MapHarmonizer(TransformerMixin, BaseEstimator):
     ------
     MissingMetadataError
         If site or a covariate comes neither with the maps nor as a keyword.
+    DataError
+        If voxels lie elsewhere than those of `fit`, where maps know their grid.
 
     See Also
     --------
@@ -310,7 +315,7 @@ class MapHarmonizer(TransformerMixin, BaseEstimator):
             ):
                 rows = slice(start, start + ROWS_AT_A_TIME)
                 given = rows_of(accepted(harmonizer.transform, labels), rows)
-                moved = harmonizer.transform(tables[channel, rows], **given)
+                moved = np.asarray(harmonizer.transform(tables[channel, rows], **given))
                 changed = hold_in_range(moved, tables[channel, rows], limits) != moved
                 np.add.at(held[:, channel], codes[rows], (changed & present[rows]).sum(axis=1))
         shares = held / total[:, None]

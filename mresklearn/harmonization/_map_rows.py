@@ -12,6 +12,7 @@ from .._metadata import site_of_rows
 from ..exceptions import MissingMetadataError
 from ..maps import MapArray, MapLoader
 from ..maps._opening import holds_files
+from ._rows import named_covariates
 
 __all__ = ["accepted", "as_maps", "labels_of", "takes"]
 
@@ -25,6 +26,8 @@ def labels_of(
     ------
     MissingMetadataError
         If something `needed` comes neither way.
+    ValueError
+        If covariates do not fit the rows, or an array of them the names.
     """
     metadata = maps.metadata
     carried = [] if metadata is None else list(metadata.columns)
@@ -42,9 +45,7 @@ def labels_of(
         there = [name for name in names if name in carried]
         covariates = metadata[there] if metadata is not None and there else None
     if covariates is not None:
-        covariates = pd.DataFrame(covariates)
-        if len(covariates) != len(maps):
-            raise ValueError(f"covariates has {len(covariates)} rows, but X has {len(maps)}.")
+        covariates = named_covariates(covariates, names, len(maps))
     return {"site": site, "covariates": covariates}
 
 

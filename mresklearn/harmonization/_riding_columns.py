@@ -9,6 +9,7 @@ import pandas as pd
 
 from .._metadata import site_of_rows
 from ..exceptions import MissingMetadataError
+from ._rows import named_covariates
 
 __all__ = ["covariates_of_table", "is_table", "site_of_table", "without_columns"]
 
@@ -26,7 +27,7 @@ def covariates_of_table(X: Any, covariates: Any, names: Sequence[str], n_rows: i
     MissingMetadataError
         If a named covariate comes neither way.
     ValueError
-        If the keyword has another number of rows.
+        If the keyword has another number of rows, or an array another number of columns.
     """
     if covariates is None:
         columns = list(X.columns) if isinstance(X, pd.DataFrame) else []
@@ -38,10 +39,7 @@ def covariates_of_table(X: Any, covariates: Any, names: Sequence[str], n_rows: i
                 "columns does, or pass covariates= to fit."
             )
         return X[list(names)] if names else pd.DataFrame(index=range(n_rows))
-    frame = pd.DataFrame(covariates)
-    if len(frame) != n_rows:
-        raise ValueError(f"covariates has {len(frame)} rows, but X has {n_rows}.")
-    return frame.set_axis([str(name) for name in frame.columns], axis=1)
+    return named_covariates(covariates, names, n_rows)
 
 
 def is_table(X: Any, names: Sequence[str]) -> bool:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from .._metadata import labels_as_text
 from ..exceptions import MissingMetadataError
 
-__all__ = ["Rows", "place_of", "split_rows", "whole_numbers"]
+__all__ = ["Rows", "named_covariates", "place_of", "split_rows"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,12 +105,11 @@ def _site(X: Any, site: Any, column: Any, place: int | None, may_repeat: bool) -
     if site is None and place is None:
         ways = " site_column=None says that there is one site."
         raise MissingMetadataError(_absent(X, column, "site=") + ways)
-    own = None if place is None else whole_numbers(_column(X, place))
+    own = None if place is None else _column(X, place)
     if site is None:
         return own
     if np.ndim(site) != 1 or len(site) != X.shape[0]:
         raise ValueError(f"site has shape {np.shape(site)}, but X has {X.shape[0]} rows.")
-    site = whole_numbers(site)
     if own is not None and not (may_repeat and _same_labels(site, own)):
         raise ValueError(
             f"site comes twice: as a keyword, and as column {column!r} of X. Give it one way."
@@ -150,15 +149,32 @@ def _given_covariates(
                 f"covariates come twice: as a keyword, and as column {column!r} of X. Give them "
                 "one way."
             )
-    named = isinstance(covariates, pd.DataFrame | pd.Series | dict)
-    frame = pd.DataFrame(covariates)
-    if len(frame) != X.shape[0]:
-        raise ValueError(f"covariates has {len(frame)} rows, but X has {X.shape[0]}.")
+    frame = named_covariates(covariates, columns, X.shape[0])
     names = [str(name) for name in columns]
-    if not named and len(names) == frame.shape[1]:
-        frame.columns = pd.Index(names)
-    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
     return frame[[name for name in names if name in frame.columns]] if names else frame
+
+
+def named_covariates(covariates: Any, columns: Sequence[str | int], n_rows: int) -> pd.DataFrame:
+    """Return the covariates of a keyword by name; those of an array are the columns asked for.
+
+    Raises
+    ------
+    ValueError
+        If they have another number of rows, or an array another number of columns than are named.
+    """
+    named = isinstance(covariates, pd.DataFrame | dict) or (
+        isinstance(covariates, pd.Series) and covariates.name is not None
+    )
+    frame = pd.DataFrame(covariates)
+    if len(frame) != n_rows:
+        raise ValueError(f"covariates has {len(frame)} rows, but X has {n_rows}.")
+    names = [str(name) for name in (frame.columns if named or not columns else columns)]
+    if len(names) != frame.shape[1]:
+        raise ValueError(
+            f"covariates has {frame.shape[1]} columns without names, but covariate_columns names "
+            f"{names}. Give one for each, or a DataFrame."
+        )
+    return frame.set_axis(names, axis=1)
 
 
 def _column(X: Any, place: int) -> Any:
@@ -174,22 +190,8 @@ def _columns(X: Any, positions: np.ndarray) -> Any:
     return X[:, positions]
 
 
-def whole_numbers(site: Any) -> Any:
-    """Return labels such as 1.0 as 1: an array of numbers and a table hold the same sites."""
-    values = np.asarray(site)
-    if values.dtype == object and all(type(value) is not bool for value in values):
-        values = values.astype(np.float64) if all(isinstance(v, Real) for v in values) else values
-    if values.dtype.kind != "f" or not np.isfinite(values).all() or (values % 1).any():
-        return site
-    whole = values.astype(np.int64)
-    return pd.Series(whole, index=site.index) if isinstance(site, pd.Series) else whole
-
-
 def _same_labels(first: Any, second: Any) -> bool:
-    def text(labels: Any) -> list[str]:
-        return [str(label).strip() for label in np.asarray(labels, dtype=object)]
-
-    return text(first) == text(second)
+    return bool(np.array_equal(labels_as_text(first)[0], labels_as_text(second)[0]))
 
 
 def _absent(X: Any, column: str | int, keyword: str) -> str:

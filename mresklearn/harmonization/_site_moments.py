@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from sklearn.utils import check_array
 from .._metadata import check_labels
 from ._coding import numeric_frame
 from ._finite_numbers import naming_bad_values
-from ._rows import whole_numbers
 
 __all__ = ["SiteMoments"]
 
@@ -45,8 +44,8 @@ class SiteMoments:
         Sums of products of covariates and features, centred by site.
     squares : ndarray of shape (n_sites, n_features)
         Sums of squares of the features, centred by site.
-    features : tuple of str or None, default=None
-        Names of the features; None where they had none.
+    features : tuple of str or int, or None, default=None
+        Columns of the DataFrame that they come from; None for arrays.
 
     See Also
     --------
@@ -75,7 +74,7 @@ class SiteMoments:
     means: np.ndarray
     cross_scatter: np.ndarray
     squares: np.ndarray
-    features: tuple[str, ...] | None = None
+    features: tuple[Hashable, ...] | None = None
 
     @classmethod
     def from_rows(cls, X: Any, site: Any, covariates: Any = None) -> SiteMoments:
@@ -100,10 +99,10 @@ class SiteMoments:
         ValueError
             If a feature, a site or a covariate is missing, or lengths differ.
         """
-        features = tuple(map(str, X.columns)) if isinstance(X, pd.DataFrame) else None
+        features = tuple(X.columns) if isinstance(X, pd.DataFrame) else None
         with naming_bad_values(X):
             X = check_array(X, input_name="X")
-        codes, sites = check_labels(whole_numbers(site), len(X), name="site")
+        codes, sites = check_labels(site, len(X), name="site")
         frame = numeric_frame(covariates, len(X))
         groups = SiteGroups(codes, len(sites), frame.to_numpy(np.float64))
         means, cross, squares = (

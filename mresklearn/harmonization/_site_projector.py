@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
@@ -17,6 +17,7 @@ from .._metadata import check_labels, number_of_rows
 from ..exceptions import SingleSiteWarning
 from ..maps import MapArray
 from ..maps._keep import split_kept, with_kept
+from ..maps._map_output import MapOutputMixin
 from ..maps._validation import check_maps
 from ._finite_numbers import naming_bad_values
 from ._grouped_sums import deal_groups, sums_of_maps, sums_of_table
@@ -32,7 +33,7 @@ from ._transfer_rank import groups_for
 __all__ = ["SiteProjector"]
 
 
-class SiteProjector(TransformerMixin, BaseEstimator):
+class SiteProjector(MapOutputMixin, BaseEstimator):
     r"""Project out the directions in which sites shift people of the same age.
 
     The directions are learned in closed form from training people of known sites. Removing them
@@ -90,6 +91,8 @@ class SiteProjector(TransformerMixin, BaseEstimator):
         Voxels that take part, channel after channel; absent for 2-D features.
     limits_ : ndarray of shape (channels, 2), float32
         Range that projected maps do not leave; absent for 2-D features.
+    grid_ : Grid or None
+        Grid of the maps seen in `fit`; None for maps that do not know theirs, absent for features.
     sample_shape_ : tuple of int
         Shape of one person's input.
     n_features_in_ : int
@@ -101,6 +104,8 @@ class SiteProjector(TransformerMixin, BaseEstimator):
         If a covariate comes neither with the rows nor as a keyword.
     ValueError
         If `rank` would remove all there is, a site or target is missing, or a feature is NaN.
+    DataError
+        If voxels lie elsewhere than those of `fit`, where maps know their grid.
 
     Warns
     -----

@@ -20,7 +20,7 @@ def target_frame(y: Any, mode: str, index: pd.Index) -> pd.DataFrame:
     Parameters
     ----------
     y : array-like of shape (n,) or None
-        Target.
+        Target; numbers of dtype object count as numbers.
     mode : {"auto", "ignore", "training", "shrunk", "full"}
         As in :class:`ComBat`.
     index : Index
@@ -106,7 +106,10 @@ def _one_column(y: Any) -> np.ndarray | None:
     values = np.asarray(y)
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
-    return values if values.ndim == 1 else None
+    if values.ndim != 1:
+        return None
+    # ages among objects are numbers, as a column is that was read with text in it
+    return pd.Series(values).infer_objects().to_numpy() if values.dtype == object else values
 
 
 def _has_fractions(values: np.ndarray) -> bool:

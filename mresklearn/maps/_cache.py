@@ -16,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from ._image_files import files_of
 from ._reading import MapReader, Sample
 
 _SUFFIX = ".safetensors"
@@ -80,11 +81,20 @@ class MapCache:
         self.max_bytes = max_bytes
 
     def key(self, row: tuple[Any, ...], reader: MapReader) -> str:
-        """Return the key of a row of files under a reader."""
+        """Return the key of a row of files under a reader.
+
+        Raises
+        ------
+        DataError
+            If a file of several, such as a pair of header and voxels, is absent or no image.
+        OSError
+            If a file cannot be read.
+        """
         digest = hashlib.blake2b(digest_size=20)
         digest.update(reader.fingerprint().encode())
-        for path in row:
-            digest.update(file_digest(path).encode())
+        for source in row:
+            for path in files_of(source):
+                digest.update(file_digest(path).encode())
         return digest.hexdigest()
 
     def path(self, key: str) -> Path:

@@ -6,6 +6,7 @@ import gzip
 import io
 import zlib
 from os import PathLike, fspath
+from os.path import exists
 from typing import Any
 
 import nibabel as nib
@@ -29,6 +30,8 @@ else:
     _DAMAGED = (*_DAMAGED, _fast_error)
 
 _NIFTI_2_HEADER_BYTES = 540
+# Endings that hold an image whole, so that its header need not be read to know its files.
+_ONE_FILE = (".nii", ".nii.gz", ".mgh", ".mgz")
 
 
 def load_volume(source: Any) -> tuple[np.ndarray, Grid]:
@@ -83,6 +86,21 @@ def check_one_volume(image: Any, source: Any) -> None:
         )
 
 
+def files_of(path: Any) -> list[Any]:
+    """Return every file of an image: a pair such as .hdr and .img has its voxels in the second.
+
+    Raises
+    ------
+    DataError
+        If the path has an ending that images of several files may have, and is no image.
+    """
+    if fspath(path).lower().endswith(_ONE_FILE):
+        return [path]
+    parts = open_image(path).file_map
+    named = [parts[part].filename for part in sorted(parts)]
+    return [name for name in named if name is not None and exists(name)]
+
+
 def describe(source: Any) -> str:
     """Return the name under which errors speak of a path or an image in memory."""
     if isinstance(source, str | PathLike):
@@ -93,6 +111,14 @@ def describe(source: Any) -> str:
 def absent_file(source: Any) -> DataError:
     """Return the error for a file that is not there."""
     return DataError(f"There is no file {source}. Correct the path, or leave this row out.")
+
+
+def unreadable_file(error: OSError) -> DataError:
+    """Return the error for what is there but cannot be read, such as a folder."""
+    return DataError(
+        f"{error.filename} cannot be read ({error.strerror}). Give a file that you may read, or "
+        "leave this row out."
+    )
 
 
 def _is_gzipped_nifti(source: Any) -> bool:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import pandas as pd
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import check_is_fitted
+from sklearn.utils.validation import _check_feature_names_in, check_is_fitted
 
 from ._cache import MapCache, default_cache_folder
 from ._map_array import MapArray
+from ._map_output import MapOutputMixin
 from ._opening import FileTable, as_file_table, holds_files
 from ._reader_setup import build_reader, columns_to_read
 from ._reading import MapReader
@@ -21,7 +23,7 @@ from ._sources import FileSource
 from ._validation import check_maps
 
 
-class MapLoader(TransformerMixin, BaseEstimator):
+class MapLoader(MapOutputMixin, BaseEstimator):
     """Load map files onto one grid, in one unit and masked, reading each file once.
 
     Moduli come out in kPa, damping ratio without unit, both clipped to their physical range
@@ -99,7 +101,14 @@ class MapLoader(TransformerMixin, BaseEstimator):
     Notes
     -----
     A 2-D array of numbers holds features already; it passes through as float32. A 4-D or 5-D array
-    becomes a :class:`MapArray` unchanged.
+    becomes a :class:`MapArray` unchanged. `set_output` concerns 2-D features alone: maps are no
+    table.
+
+    Maps that lie oblique, all on one grid, stay on it. With `voxel_size` or `grid` the output is
+    straight.
+
+    A brain voxel that is zero in all channels, as a damping ratio clipped to 0 is alone, would be
+    background: its first channel is the smallest normal float32 instead, about 1e-38.
 
     Examples
     --------
@@ -235,6 +244,24 @@ class MapLoader(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         table = self._table(X)
         return quality_table(table.files.index, self._load(table)[1])
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of the output: channels of maps, or columns of 2-D features.
+
+        Parameters
+        ----------
+        input_features : array-like of str, default=None
+            Names of the columns of 2-D features; None takes those seen in `fit`.
+
+        Returns
+        -------
+        names : ndarray of str
+            One for each channel or column.
+        """
+        check_is_fitted(self)
+        if self._reader is not None:
+            return np.array(self.maps_, dtype=object)
+        return _check_feature_names_in(self, input_features)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

@@ -80,6 +80,12 @@ class MapArray:
             raise ValueError(
                 f"{len(channels)} channel names were given for maps of {source.shape[1]} channels."
             )
+        for name, given in (("participants", participants), ("metadata", metadata)):
+            if given is not None and len(given) != n_rows:
+                raise ValueError(
+                    f"{name} has {len(given)} entries, but there are {n_rows} maps. Give one for "
+                    "each, in their order."
+                )
         self._source = source
         self._rows = np.arange(n_rows) if rows is None else rows
         self.channels = tuple(channels)
@@ -117,6 +123,12 @@ class MapArray:
         -------
         maps : MapArray
             The same rows, read lazily.
+
+        Raises
+        ------
+        ValueError
+            If the shape is not that of maps, or channels, participants or metadata differ from it
+            in number.
         """
         array = array if isinstance(array, np.ndarray) else np.asarray(array)
         if array.ndim == 4:

@@ -6,11 +6,13 @@ from abc import ABCMeta, abstractmethod
 from typing import Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, _fit_context
 from sklearn.utils.validation import check_is_fitted
 
+from ._map_output import MapOutputMixin
 
-class MapTransformer(TransformerMixin, BaseEstimator, metaclass=ABCMeta):
+
+class MapTransformer(MapOutputMixin, BaseEstimator, metaclass=ABCMeta):
     """Takes maps, or features in two dimensions, and returns float32."""
 
     @_fit_context(prefer_skip_nested_validation=True)

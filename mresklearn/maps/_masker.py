@@ -38,6 +38,8 @@ class MapMasker(TableTransformer):
         Voxels that become columns; absent for 2-D features.
     fill_ : ndarray of shape (channels * voxels,), float32
         Value used where a person has no brain.
+    grid_ : Grid or None
+        Grid of the maps seen in `fit`; None for maps that do not know theirs, absent for features.
     sample_shape_ : tuple of int
         Shape of one person's input.
     n_features_in_ : int
@@ -47,6 +49,8 @@ class MapMasker(TableTransformer):
     ------
     MissingMetadataError
         If a column of `keep` does not come with the rows.
+    DataError
+        If voxels lie elsewhere than those of `fit`, where maps know their grid.
 
     See Also
     --------

@@ -41,19 +41,23 @@ def is_file(value: Any) -> bool:
 
 
 def holds_files(X: Any) -> bool:
-    """Whether X holds paths or images rather than numbers."""
+    """Whether X holds paths or images rather than numbers, in any row: some may miss theirs."""
     if isinstance(X, pd.DataFrame):
-        return X.size > 0 and any(is_file(value) for value in X.iloc[0])
+        return any(holds_files(column) for _, column in X.items())
     if isinstance(X, pd.Series):
-        return len(X) > 0 and is_file(X.iloc[0])
+        return not pd.api.types.is_numeric_dtype(X.dtype) and any(map(is_file, X))
     if isinstance(X, np.ndarray):
-        return X.dtype.kind in "UO" and X.ndim in (1, 2) and X.size > 0 and is_file(X.flat[0])
-    if isinstance(X, list | tuple) and len(X):
-        first = X[0]
-        if isinstance(first, list | tuple) and len(first):
-            first = first[0]
-        return is_file(first)
+        if X.dtype.kind not in "UO" or X.ndim not in (1, 2) or X.size == 0:
+            return False
+        return any(map(is_file, X if X.ndim == 1 else X[:, 0]))
+    if isinstance(X, list | tuple):
+        return any(is_file(_first_of(row)) for row in X)
     return False
+
+
+def _first_of(row: Any) -> Any:
+    """Return the first entry of a row, or the row itself where it has no entries."""
+    return row[0] if isinstance(row, list | tuple) and len(row) else row
 
 
 def as_file_table(X: Any, maps: Sequence[str] | None, metadata: Sequence[str]) -> FileTable:

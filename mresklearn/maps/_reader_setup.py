@@ -81,7 +81,11 @@ def _target_grid(loader: Any, table: FileTable) -> Grid:
         grid = Grid.of_image(open_image(table.files.iloc[0, 0] if given is None else given))
     if loader.voxel_size is not None:
         return grid.with_voxel_size(loader.voxel_size)
-    return grid if grid.axis_aligned else grid.with_voxel_size(float(grid.voxel_size.min()))
+    if grid.axis_aligned:
+        return grid
+    straight = grid.with_voxel_size(float(grid.voxel_size.min()))
+    # the first map's own grid is that of all maps, so that nothing has to be resampled
+    return grid if given is None and not straight.same_as(grid) else straight
 
 
 def _units(units: Any, columns: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

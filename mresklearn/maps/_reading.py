@@ -19,6 +19,10 @@ from ._tissue import tissue
 
 # Raise this when the meaning of a loaded sample changes: cached samples of older code are ignored.
 READING_VERSION = 2
+# The same, for samples in which no channel alone shows the brain.
+BRAIN_KEPT_VERSION = 3
+# Stands for a zero inside the brain, since zero in all channels would be background.
+_NEXT_TO_ZERO = np.finfo(np.float32).tiny
 
 # More brain voxels than this outside the physical range is no noise but another unit or quantity.
 _MOST_OUTLIERS = 0.01
@@ -87,7 +91,20 @@ class MapReader:
     @lru_cache(maxsize=8)  # noqa: B019  asked for once per row; readers are small
     def fingerprint(self) -> str:
         """Return a text that differs whenever the loaded sample could."""
-        return json.dumps({"version": READING_VERSION, **asdict(self)}, sort_keys=True)
+        version = READING_VERSION if self._shows_brain() else BRAIN_KEPT_VERSION
+        return json.dumps({"version": version, **asdict(self)}, sort_keys=True)
+
+    def _shows_brain(self) -> bool:
+        """Whether some channel is positive wherever the brain is: tissue, or clipped to it."""
+        ranges = {channel: (low, high) for channel, low, high in self.limits}
+        for channel in self.channels:
+            low, high = ranges.get(channel, kind_of(channel).limits) or (-np.inf, np.inf)
+            clipped = self.outliers != "keep"
+            if clipped and low > 0:
+                return True
+            if channel == self.mask_column and (high > 0 or not clipped):
+                return True
+        return False
 
     def read(self, row: tuple[Any, ...]) -> Sample:
         """Read, check, convert, mask and resample the files of one row."""
@@ -126,6 +143,8 @@ class MapReader:
                     coverage=coverage if mask is brain else None,
                 )  # fmt: skip
             quality[f"missing_{channel}"] = _fill(plane, covered, inside, name)
+        if not self._shows_brain():
+            data[0][inside & ~data.any(axis=0)] = _NEXT_TO_ZERO
         return Sample(data, units, quality)
 
     def _common_grid(

@@ -14,11 +14,10 @@ from sklearn.utils.validation import _check_feature_names_in
 
 from .._metadata import name_rows
 from ..exceptions import DataError
-from ._grid import Grid
 from ._keep import split_kept, with_kept
 from ._map_array import MapArray
 from ._map_transformer import TableTransformer
-from ._region_labels import check_same_grid, find_regions, read_labels
+from ._region_labels import find_regions, read_labels
 from ._region_statistics import RegionVoxels
 from ._validation import check_maps
 
@@ -179,7 +178,6 @@ class RegionAverager(TableTransformer):
         maps = check_maps(self, X, reset=False)
         if not isinstance(maps, MapArray):
             return with_kept(maps.astype(np.float32), self.get_feature_names_out, kept)
-        check_same_grid(self, maps)
         table = self._without_missing(self._measure(maps), maps.participants)
         return with_kept(table, self.get_feature_names_out, kept)
 
@@ -219,7 +217,6 @@ class RegionAverager(TableTransformer):
         self.labels_ = volume.data
         self.n_voxels_ = self._voxels.sizes
         self.channels_ = maps.channels
-        self.grid_: Grid | None = maps.grid
 
     def _measure(self, maps: MapArray) -> np.ndarray:
         """Return the table in float64, one person at a time, with NaN where values are missing."""

@@ -14,7 +14,7 @@ from ..exceptions import DataError
 from ._grid import Grid
 from ._map_array import MapArray
 from ._map_transformer import MapTransformer
-from ._region_labels import check_same_grid, read_labels
+from ._region_labels import read_labels
 from ._validation import check_maps
 
 
@@ -128,7 +128,6 @@ class RegionCropper(OneToOneFeatureMixin, MapTransformer):
                 "outside their field of view, or smaller than a voxel. Load the maps with smaller "
                 "voxels, or check that both are in one space."
             )
-        self.grid_: Grid | None = maps.grid
         self.box_ = _bounding_box(region, self.margin)
         self.mask_ = region[_slices(self.box_)].copy()
 
@@ -137,7 +136,6 @@ class RegionCropper(OneToOneFeatureMixin, MapTransformer):
         maps = check_maps(self, X, reset=False)
         if not isinstance(maps, MapArray):
             return maps.astype(np.float32)
-        check_same_grid(self, maps)
         return maps.with_step(
             Crop(self.box_, self.mask_ if self.mask else None),
             spatial_shape=self.mask_.shape,

@@ -232,7 +232,7 @@ def nearest_labels(data: np.ndarray, source: Grid, target: Grid) -> np.ndarray:
 
 def check_same_grid(estimator: Any, maps: MapArray) -> None:
     """Refuse maps whose voxels lie elsewhere than those seen in fit, though the shape agrees."""
-    seen = estimator.grid_
+    seen = getattr(estimator, "grid_", None)  # saved models of older versions may lack it
     if seen is not None and maps.grid is not None and not seen.same_as(maps.grid):
         raise DataError(
             f"{type(estimator).__name__} was fitted on maps of {seen}, but got {maps.grid}. Load "

@@ -11,7 +11,7 @@ from tqdm.auto import tqdm
 
 from ..exceptions import DataError
 from ._cache import MapCache
-from ._image_files import absent_file, describe
+from ._image_files import absent_file, describe, unreadable_file
 from ._opening import is_path
 from ._reading import MapReader
 
@@ -123,6 +123,8 @@ def _read_row(row: tuple[Any, ...], reader: MapReader, cache: MapCache | None) -
             key = cache.key(row, reader)
         except FileNotFoundError as error:
             raise absent_file(error.filename) from error
+        except OSError as error:
+            raise unreadable_file(error) from error
         kept = cache.check(key)
         if kept is not None:
             return Found(key, kept["units"], kept["quality"], written=False)

@@ -34,10 +34,17 @@ class MapScaler(OneToOneFeatureMixin, MapTransformer):
         Standard deviation of the same; 1 for a constant channel.
     n_voxels_ : int
         Number of brain voxels behind the statistics.
+    grid_ : Grid or None
+        Grid of the maps seen in `fit`; None for maps that do not know theirs, absent for features.
     sample_shape_ : tuple of int
         Shape of one person's input.
     n_features_in_ : int
         Number of channels (maps) or columns (2-D features).
+
+    Raises
+    ------
+    DataError
+        If voxels lie elsewhere than those of `fit`, where maps know their grid.
 
     See Also
     --------

@@ -9,6 +9,7 @@ from sklearn.utils.validation import validate_data
 
 from ._map_array import MapArray
 from ._opening import holds_files
+from ._region_labels import check_same_grid
 
 
 def check_maps(estimator: Any, X: Any, *, reset: bool) -> np.ndarray | MapArray:
@@ -21,7 +22,8 @@ def check_maps(estimator: Any, X: Any, *, reset: bool) -> np.ndarray | MapArray:
     Parameters
     ----------
     estimator : estimator
-        Gets `n_features_in_` and `sample_shape_` when `reset`, and is compared with them when not.
+        Gets `n_features_in_`, `sample_shape_` and `grid_` when `reset`, and is compared with them
+        when not. `grid_` is None for maps that do not know theirs, and absent for features.
     X : array-like, MapArray, or paths
         One row per person.
     reset : bool
@@ -36,6 +38,9 @@ def check_maps(estimator: Any, X: Any, *, reset: bool) -> np.ndarray | MapArray:
     ------
     ValueError
         If the shape of a sample differs from that seen in `fit`; both are named.
+    DataError
+        If the voxels lie elsewhere than those seen in `fit`, though the shape agrees, where both
+        calls were given maps that know their grid.
     """
     maps = _as_map_array(X)
     if maps is None:
@@ -49,6 +54,7 @@ def check_maps(estimator: Any, X: Any, *, reset: bool) -> np.ndarray | MapArray:
         )
         if reset:
             estimator.sample_shape_ = (table.shape[1],)
+            estimator.__dict__.pop("grid_", None)
         return table
     if len(maps) == 0:
         raise ValueError("Found array with 0 sample(s) while a minimum of 1 is required.")
@@ -56,6 +62,7 @@ def check_maps(estimator: Any, X: Any, *, reset: bool) -> np.ndarray | MapArray:
     if reset:
         estimator.sample_shape_ = sample_shape
         estimator.n_features_in_ = sample_shape[0]
+        estimator.grid_ = maps.grid
         if hasattr(estimator, "feature_names_in_"):
             del estimator.feature_names_in_
     elif tuple(estimator.sample_shape_) != sample_shape:
@@ -64,6 +71,8 @@ def check_maps(estimator: Any, X: Any, *, reset: bool) -> np.ndarray | MapArray:
             f"{tuple(estimator.sample_shape_)}, but got {sample_shape}. Load the new maps with "
             "the fitted MapLoader, which resamples them to the grid seen in fit."
         )
+    else:
+        check_same_grid(estimator, maps)
     return maps
 
 

@@ -278,3 +278,38 @@ def test_what_cannot_be_compared_is_refused():
         harmonization_report(people.assign(site="Mayo"), {"raw": shifted}, **SETTINGS)
     with pytest.raises(ValueError, match="equal as text"):
         harmonization_report(people, {"1": shifted, 1: shifted}, **SETTINGS)
+
+
+@pytest.mark.parametrize("kind", ["text", "long number"])
+def test_nobody_is_in_both_halves(kind):
+    people, shifted, _ = cohort(60, n_features=8)
+    number = np.arange(60) // 2
+    ids = [f"person {k}" for k in number] if kind == "text" else 2**53 + number
+    people = people.assign(person=ids, site=np.array(list("ab"))[number % 2])
+    shifted[:, 0] = np.arange(60)
+    settings = SETTINGS | {"roles": {**ROLES, "person": "id"}}
+    report = harmonization_report(people, {"raw": shifted, "ours": Recorder()}, **settings)
+    fitted, measured = (Recorder.seen[name][0].astype(int) for name in ("fit", "transform"))
+    assert not set(number[fitted]) & set(number[measured])
+    assert len(fitted) + len(measured) == 60
+    assert report.held_out
+
+
+def test_rows_without_an_id_are_people_of_their_own():
+    people, shifted, _ = cohort(60, n_features=8)
+    people = people.assign(person=[None] * 40 + [f"{k // 2}" for k in range(20)])
+    shifted[:, 0] = np.arange(60)
+    settings = SETTINGS | {"roles": {**ROLES, "person": "id"}}
+    harmonization_report(people, {"raw": shifted, "ours": Recorder()}, **settings)
+    fitted = Recorder.seen["fit"][0].astype(int)
+    assert 10 <= np.sum(fitted < 40) <= 30
+
+
+@pytest.mark.parametrize("blank", ["", " ", "nan"])
+def test_people_whose_site_is_blank_take_no_part(blank):
+    people, shifted, _ = cohort(60, n_features=8)
+    people.iloc[3, people.columns.get_loc("site")] = blank
+    shifted[:, 0] = np.arange(60)
+    harmonization_report(people, {"raw": shifted, "ours": Recorder()}, **SETTINGS)
+    seen = np.concatenate([Recorder.seen[name][0] for name in ("fit", "transform")])
+    assert set(seen.astype(int)) == set(range(60)) - {3}

@@ -107,3 +107,23 @@ def test_infinite_and_doubled_columns_are_named():
     people.columns = ["age", "age"]
     with pytest.raises(ValueError, match=r"more than once: \['age'\]"):
         describe_variables(people, {}, target="age")
+
+
+def test_an_id_is_a_name_even_where_it_is_a_number():
+    long = 2**53 + np.arange(36) // 2  # neighbours are one float64
+    for values in (long, [str(value) for value in long], list(long)):
+        described = describe_variables(
+            table(pid=values),
+            {"pid": "id"},
+            target="age",
+            site_column="site",
+            kinds={"pid": "continuous"},
+        )["pid"]
+        assert (described.kind, described.n_levels) == ("categorical", 18)
+        assert set(described.levels) == set(map(str, long))
+
+
+def test_levels_of_whole_floats_are_those_of_whole_numbers():
+    gaps = kind_of([1.0, 2.0, None] * 12, kinds={"column": "categorical"})
+    mixed = kind_of(pd.Series([1, "2", 2.0] * 12, dtype=object), kinds={"column": "categorical"})
+    assert gaps.levels == mixed.levels == ("1", "2")

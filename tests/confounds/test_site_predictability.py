@@ -2,7 +2,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import sklearn
-from sklearn.model_selection import KFold, StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import (
+    KFold,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 
 from mresklearn.confounds import site_predictability
 
@@ -202,3 +208,17 @@ def test_inputs_that_cannot_be_used(changed, message):
     arguments = {"X": np.arange(6.0)[:, np.newaxis], "site": list("aaabbb"), **changed}
     with pytest.raises(ValueError, match=message):
         site_predictability(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("cv", "message"),
+    [
+        (ShuffleSplit(1, test_size=0.2, random_state=0), "160 rows are never held out and 0 more"),
+        (RepeatedStratifiedKFold(n_splits=2, n_repeats=2), "0 rows are never held out and 200 mor"),
+        ([(np.arange(1, 200), [0])], "199 rows are never held out and 0 more than once: 1, 2, 3"),
+    ],
+)
+def test_every_row_is_held_out_once(cv, message):
+    rng, _, site, age = cohort()
+    with pytest.raises(ValueError, match=message):
+        site_predictability(rng.normal(size=(200, 3)), site, age=age, cv=cv)

@@ -435,3 +435,33 @@ def test_global_random_state_is_left_alone():
     before = str(np.random.get_state())  # noqa: NPY002
     clone(COLUMNS).fit_transform(PEOPLE)
     assert str(np.random.get_state()) == before  # noqa: NPY002
+
+
+# labels and covariates of any form
+
+
+@pytest.mark.parametrize("codes", [[1.0, 2.0, 3.5], [1.0, "Mayo", 3], [1, 2.0, "x"]])
+def test_labels_of_a_row_do_not_depend_on_the_other_rows(codes):
+    site = SITE.map(dict(zip(["Cork", "Mayo", "Utah"], codes, strict=True))).to_numpy(object)
+    model = ComBat().fit(X, site=site, covariates=COVARIATES)
+    whole = model.transform(X, site=site, covariates=COVARIATES)
+    np.testing.assert_allclose(whole, EVERYONE, rtol=1e-12)
+    for row in range(0, 60, 7):
+        part = slice(row, row + 1)
+        alone = model.transform(X[part], site=site[part], covariates=COVARIATES[part])
+        np.testing.assert_allclose(alone[0], whole[row], rtol=1e-13, atol=1e-13)
+
+
+def test_an_array_of_covariates_has_the_names_that_were_asked_for():
+    sex = (PEOPLE["sex"] == "M").to_numpy(float)
+    named = ComBat(covariate_columns=["sex"])
+    frame = clone(named).fit(X, site=SITE, covariates=pd.DataFrame({"sex": sex}))
+    for form in (sex, sex[:, None], pd.Series(sex)):
+        model = clone(named).fit(X, site=SITE, covariates=form)
+        assert list(model.covariate_names_) == list(frame.covariate_names_) == ["sex"]
+        np.testing.assert_array_equal(
+            model.transform(X, site=SITE, covariates=form),
+            frame.transform(X, site=SITE, covariates=pd.DataFrame({"sex": sex})),
+        )
+    with pytest.raises(ValueError, match="2 columns without names"):
+        clone(named).fit(X, site=SITE, covariates=np.column_stack([sex, sex]))

@@ -10,7 +10,7 @@ from sklearn.linear_model import Ridge
 from sklearn.model_selection import KFold
 from sklearn.pipeline import make_pipeline
 
-from mresklearn.harmonization import ComBat
+from mresklearn.harmonization import ComBat, CovBat
 
 
 def cohort(n_people=120, seed=0):
@@ -217,3 +217,17 @@ def test_a_diagnosis_that_site_determines_is_refused_with_the_way_out():
     with pytest.raises(ValueError, match="With target='ignore' y is not held fixed"):
         ComBat().fit(PEOPLE, diagnosis)
     assert ComBat(target="ignore").fit(PEOPLE, diagnosis).target_ == "ignore"
+
+
+@pytest.mark.parametrize("harmonizer", [ComBat(), CovBat(min_people=5)])
+@pytest.mark.parametrize("levels", [40, 8, 2])
+def test_ages_of_dtype_object_are_numbers(harmonizer, levels):
+    whole = 20 + np.arange(120) % levels
+    expected = clone(harmonizer).fit(PEOPLE, whole)
+    for form in (
+        pd.Series(whole, dtype=object),
+        pd.Series(whole, dtype="Int64"),
+        np.array([float(year) for year in whole], dtype=object),
+    ):
+        fitted = clone(harmonizer).fit(PEOPLE, form)
+        np.testing.assert_allclose(fitted.transform(PEOPLE), expected.transform(PEOPLE))

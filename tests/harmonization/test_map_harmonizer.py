@@ -17,11 +17,17 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from mresklearn import MapArray, MapLoader, MapMasker, load, make_mre_cohort, save
-from mresklearn.exceptions import HarmonizationWarning, MissingMetadataError, SingleSiteWarning
+from mresklearn.exceptions import (
+    DataError,
+    HarmonizationWarning,
+    MissingMetadataError,
+    SingleSiteWarning,
+)
 from mresklearn.harmonization import ComBat
 from mresklearn.harmonization._covbat import CovBat
 from mresklearn.harmonization._harmonized_maps import fill_absent, hold_in_range
 from mresklearn.harmonization._map_harmonizer import MapHarmonizer
+from mresklearn.maps._grid import Grid
 from mresklearn.maps._writing import write_maps
 from mresklearn.utils import estimator_checks
 
@@ -472,3 +478,79 @@ def test_a_clone_is_unfitted():
     assert repr(copy) == repr(fitted)
     assert not [name for name in vars(copy) if name.endswith("_")]
     assert not hasattr(fitted.harmonizer, "shift_")
+
+
+@pytest.mark.parametrize("form", [float, int, str, object, "Int64", "category"])
+def test_sites_may_be_codes_of_any_type(form):
+    maps, people, _ = study()
+    expected = np.asarray(MapHarmonizer().fit_transform(maps, people.age, site=people.site))
+    codes = people.site.map({"Delaware": 1, "Mayo": 2, "Utah": 3}).astype(int).astype(form)
+    fitted = MapHarmonizer().fit(maps, people.age, site=codes)
+    np.testing.assert_array_equal(np.asarray(fitted.transform(maps, site=codes)), expected)
+    assert list(fitted.sites_) == ["1", "2", "3"]
+    carried = MapArray.from_array(
+        np.asarray(maps), channels=CHANNELS, metadata=pd.DataFrame({"site": codes})
+    )
+    one = MapHarmonizer().fit(carried, people.age).transform(carried[4:5])
+    np.testing.assert_array_equal(np.asarray(one), expected[4:5])
+
+
+def test_covariates_of_an_array_and_of_a_frame_are_held_fixed_alike():
+    maps, people, _ = study()
+    frame = pd.DataFrame({"sex": (people.sex == "F").to_numpy(float)})
+    given = {"site": people.site}
+    for harmonizer in (ComBat(covariate_columns=["sex"]), ComBat()):
+        by_frame, by_array = (
+            MapHarmonizer(harmonizer=harmonizer).fit(maps, people.age, covariates=form, **given)
+            for form in (frame, frame.to_numpy())
+        )
+        assert len(by_array.harmonizers_[0].covariate_names_) == 2  # and the age
+        np.testing.assert_array_equal(
+            np.asarray(by_array.transform(maps, covariates=frame.to_numpy(), **given)),
+            np.asarray(by_frame.transform(maps, covariates=frame, **given)),
+        )
+    with pytest.raises(ValueError, match="2 columns without names"):
+        MapHarmonizer(harmonizer=ComBat(covariate_columns=["sex"])).fit(
+            maps, people.age, covariates=np.ones((36, 2)), **given
+        )
+
+
+class Doubler(TransformerMixin, BaseEstimator):
+    """A harmoniser of the user's own, which makes frames where they are asked for."""
+
+    def fit(self, X, y=None):
+        self.n_features_in_ = np.shape(X)[1]
+        return self
+
+    def transform(self, X):
+        return 2 * np.asarray(X)
+
+    def get_feature_names_out(self, input_features=None):
+        return np.array([f"x{k}" for k in range(self.n_features_in_)], dtype=object)
+
+
+@pytest.mark.parametrize("harmonizer", [ComBat(), Doubler()])
+def test_maps_stay_maps_where_frames_are_asked_for(harmonizer):
+    maps, people, _ = study()
+    expected = np.asarray(MapHarmonizer(harmonizer=harmonizer).fit_transform(maps, people.age))
+    with config_context(transform_output="pandas"):
+        harmonised = MapHarmonizer(harmonizer=harmonizer).fit_transform(maps, people.age)
+        assert isinstance(harmonised, MapArray)
+        np.testing.assert_array_equal(np.asarray(harmonised), expected)
+
+
+def test_maps_of_another_place_are_refused():
+    maps, people, _ = study()
+    here, there = (
+        MapArray(
+            maps._source,
+            channels=CHANNELS,
+            grid=Grid.from_arrays((6, 6, 5), np.diag([size, size, size, 1])),
+            metadata=people[["site"]],
+        )
+        for size in (2.0, 3.0)
+    )
+    fitted = MapHarmonizer().fit(here, people.age)
+    with pytest.raises(DataError, match="MapHarmonizer was fitted on maps of"):
+        fitted.transform(there)
+    assert fitted.transform(maps).shape == maps.shape, "maps that do not know their place"

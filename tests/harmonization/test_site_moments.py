@@ -311,3 +311,24 @@ def test_integers_are_taken():
     assert_same(
         SiteMoments.from_rows(whole, SITE), SiteMoments.from_rows(whole.astype(float), SITE)
     )
+
+
+def test_columns_that_are_numbers_are_those_of_the_frame():
+    numbered = X.set_axis(range(7), axis=1)
+    moments = sum(
+        SiteMoments.from_rows(numbered.iloc[rows], SITE[rows])
+        for rows in (np.arange(40), np.arange(40, 80))
+    )
+    model = ComBat().fit_moments(moments)
+    expected = ComBat().fit(numbered, site=SITE).transform(numbered, site=SITE)
+    for rows in (numbered, numbered[numbered.columns[::-1]]):
+        np.testing.assert_allclose(model.transform(rows, site=SITE), expected, rtol=1e-9)
+    with pytest.raises(ValueError, match="must be those of fit"):
+        model.transform(X, site=SITE)
+
+
+def test_sites_that_are_codes_are_those_of_their_text():
+    codes = pd.Series(SITE).str[-1]
+    expected = SiteMoments.from_rows(X, codes)
+    for form in (codes.astype(int), codes.astype(float), codes.astype(float).astype(object)):
+        assert_same(SiteMoments.from_rows(X, form), expected)

@@ -6,11 +6,14 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
 
 from mresklearn import MapArray, MapMasker, MapScaler, load, save
-from mresklearn.exceptions import MissingMetadataError
+from mresklearn.exceptions import DataError, MissingMetadataError
 from mresklearn.harmonization import SiteProjector
 from mresklearn.harmonization._projection import ProjectOut
+from mresklearn.maps._grid import Grid
+from mresklearn.maps._sources import ArraySource
 
 
 def maps_of(channels=2, n_sites=4, per_site=15, seed=0):
@@ -132,3 +135,22 @@ def test_saved_and_pickled_it_is_the_same(tmp_path):
     expected = np.asarray(fitted.transform(maps))
     for copy in (load(save(fitted, tmp_path / "m")), pickle.loads(pickle.dumps(fitted))):
         np.testing.assert_array_equal(np.asarray(copy.transform(maps)), expected)
+
+
+def test_maps_stay_maps_where_frames_are_asked_for_and_another_place_is_refused():
+    array, age, site, _ = maps_of()
+    here, there = (
+        MapArray(
+            ArraySource(array),
+            channels=("stiffness", "damping_ratio"),
+            grid=Grid.from_arrays((6, 6, 6), np.diag([size, size, size, 1])),
+        )
+        for size in (2.0, 3.0)
+    )
+    expected = SiteProjector(rank=1).fit(here, age, site=site)
+    with config_context(transform_output="pandas"):
+        projected = SiteProjector(rank=1).fit_transform(here, age, site=site)
+    assert isinstance(projected, MapArray)
+    np.testing.assert_array_equal(np.asarray(projected), np.asarray(expected.transform(here)))
+    with pytest.raises(DataError, match="SiteProjector was fitted on maps of"):
+        expected.transform(there)

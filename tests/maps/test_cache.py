@@ -1,15 +1,19 @@
 """The cache: read once, never stale, never half-written, never trusted when damaged."""
 
+import hashlib
 import os
+import pathlib
 import signal
 import subprocess
 import sys
 
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 
 from mresklearn import MapLoader
+from mresklearn.exceptions import DataError
 from mresklearn.maps import _reading
 from mresklearn.maps._cache import MapCache, default_cache_folder
 
@@ -194,3 +198,50 @@ def test_two_kills_while_caching_leave_the_result_of_a_clean_run(people, tmp_pat
     clean = np.asarray(MapLoader(maps=["stiffness"], cache=None).fit_transform(people))
     np.testing.assert_array_equal(resumed, clean)
     assert len(entries(tmp_path / "s")) == 24
+
+
+def test_persons_whose_maps_are_pairs_of_files_are_told_apart(people, tmp_path, count_reads):
+    """Headers on one template are the same for everybody; the voxels lie in another file."""
+    pairs = []
+    for number, path in enumerate(people.stiffness[:2]):
+        image = nib.load(path)
+        nib.Nifti1Pair(image.get_fdata(dtype=np.float32), image.affine).to_filename(
+            tmp_path / f"{number}.img"
+        )
+        pairs.append([str(tmp_path / f"{number}{ending}") for ending in (".hdr", ".img")])
+    by_header, by_voxels = (pd.DataFrame({"stiffness": paths}) for paths in np.transpose(pairs))
+    expected = np.asarray(MapLoader(cache=None).fit_transform(people[["stiffness"]][:2]))
+    assert not np.array_equal(*expected)
+    for frame in (by_header, by_voxels):
+        loaded = MapLoader(cache=tmp_path / "kept").fit_transform(frame)
+        np.testing.assert_array_equal(np.asarray(loaded), expected)
+    assert len(entries(tmp_path / "kept")) == 2, "whichever file of the pair is named"
+    before = len(count_reads)
+    header = pathlib.Path(pairs[0][0])
+    changed = bytearray(header.read_bytes())
+    changed[148:154] = b"edited"  # the description
+    header.write_bytes(changed)
+    MapLoader(cache=tmp_path / "kept").fit(by_voxels)
+    assert len(count_reads) == before + 1, "a changed header is a changed map"
+
+
+def test_the_key_of_a_single_file_is_that_of_its_bytes(people):
+    reader = MapLoader(cache=None, maps=["stiffness"]).fit(people[:1])._reader
+    path = pathlib.Path(people.stiffness.iloc[0])
+    content = hashlib.blake2b(path.read_bytes(), digest_size=20).hexdigest()
+    expected = hashlib.blake2b((reader.fingerprint() + content).encode(), digest_size=20)
+    assert MapCache("anywhere").key((path,), reader) == expected.hexdigest()
+    assert '"version": 2}' in reader.fingerprint(), "so that stores stay valid"
+
+
+def test_half_a_pair_and_a_folder_are_named(people, tmp_path):
+    image = nib.load(people.stiffness.iloc[0])
+    nib.Nifti1Pair(image.get_fdata(dtype=np.float32), image.affine).to_filename(tmp_path / "p.img")
+    (tmp_path / "p.img").unlink()
+    (tmp_path / "folder.nii").mkdir()
+    (tmp_path / "folder").mkdir()
+    good = people.stiffness.iloc[0]
+    for bad in ("p.hdr", "folder.nii", "folder"):
+        X = pd.DataFrame({"stiffness": [good, str(tmp_path / bad)]})
+        with pytest.raises(DataError, match=bad.replace("hdr", "(hdr|img)")):
+            MapLoader(cache=tmp_path / "kept").fit(X)

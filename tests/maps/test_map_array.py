@@ -129,3 +129,11 @@ def test_a_memmap_is_not_copied_by_folds(tmp_path, array):
     memmap = np.load(tmp_path / "maps.npy", mmap_mode="r")
     fold = MapArray.from_array(memmap)[[1, 2]][[0]]
     assert fold._source.array is memmap
+
+
+@pytest.mark.parametrize("given", ["metadata", "participants"])
+@pytest.mark.parametrize("number", [9, 11])
+def test_one_line_for_each_map(array, given, number):
+    values = {"metadata": pd.DataFrame({"site": range(number)}), "participants": range(number)}
+    with pytest.raises(ValueError, match=f"{given} has {number} entries, but there are 10 maps"):
+        MapArray.from_array(array, **{given: values[given]})

@@ -4,6 +4,10 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import config_context
+from sklearn.base import clone
+from sklearn.linear_model import Ridge
+from sklearn.pipeline import make_pipeline
 from synthetic import MNI_2MM_MIRRORED, brain
 
 from mresklearn import MapArray, MapLoader, MapMasker, MapScaler
@@ -262,3 +266,87 @@ def test_mre134_loads_as_it_lies_on_disk(real_data):
     np.testing.assert_allclose(inside.sum(axis=(1, 2, 3)) * 8, on_disk, rtol=0.03)
     voxels = MapMasker().fit_transform(MapScaler().fit_transform(maps))
     assert np.isfinite(voxels).all()
+
+
+def turned(path, angle, name):
+    """Write the image of a path, turned about z, and return where."""
+    image = nib.load(path)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turn = np.eye(4)
+    turn[:2, :2] = [[cosine, -sine], [sine, cosine]]
+    data = image.get_fdata(dtype=np.float32)
+    nib.Nifti1Image(data, turn @ image.affine).to_filename(name)
+    return str(name)
+
+
+def test_maps_on_one_oblique_grid_stay_on_it(people, tmp_path):
+    straight = people[["stiffness"]][:2]
+    oblique = straight.assign(
+        stiffness=[
+            turned(path, 0.1, tmp_path / f"oblique{number}.nii.gz")
+            for number, path in enumerate(straight.stiffness)
+        ]
+    )
+    loader = MapLoader().fit(oblique)
+    maps = loader.transform(oblique)
+    np.testing.assert_array_equal(np.asarray(maps), np.asarray(MapLoader().fit_transform(straight)))
+    disk = nib.as_closest_canonical(nib.load(oblique.stiffness.iloc[0]))
+    np.testing.assert_allclose(maps.grid.matrix, disk.affine, atol=1e-5)
+    with pytest.raises(DataError, match="another grid"):
+        loader.transform(straight)
+    assert MapLoader(voxel_size=4).fit_transform(oblique).grid.axis_aligned
+
+
+@pytest.mark.parametrize("missing", [np.nan, None])
+def test_a_person_without_a_map_is_named_in_whatever_row(people, missing):
+    for row in (0, 5):
+        X = people[["stiffness"]].astype(object)
+        X.iloc[row, 0] = missing
+        for form in (X, X.stiffness):
+            with pytest.raises(DataError, match=f"row '{people.index[row]}' holds"):
+                MapLoader().fit(form)
+        with pytest.raises(DataError, match=f"row '{row}' holds"):
+            MapLoader().fit(list(X.stiffness))
+
+
+@pytest.mark.parametrize("outliers", ["clip", "keep"])
+@pytest.mark.parametrize("voxel_size", [None, 4])
+def test_a_brain_voxel_at_zero_stays_a_brain_voxel(write_map, outliers, voxel_size):
+    damping = np.where(brain(), 0.2, 0)
+    damping[6:10, 6:10, 6:10] = -0.1 if outliers == "clip" else 0.0
+    X = pd.DataFrame(
+        {
+            "stiffness": [write_map("s.nii", np.where(brain(), 2.5, 0))],
+            "damping_ratio": [write_map("d.nii", damping)],
+        }
+    )
+    settings = {"outliers": outliers, "voxel_size": voxel_size}
+    both = MapLoader(**settings).fit_transform(X)[0]
+    alone = MapLoader(maps=["damping_ratio"], **settings).fit_transform(X)[0]
+    np.testing.assert_array_equal(alone[0] != 0, (both != 0).any(axis=0))
+    np.testing.assert_allclose(alone[0], both[1], atol=1e-30)
+    assert alone.min() >= 0
+
+
+def test_a_table_is_what_is_asked_for_and_maps_stay_maps(people):
+    loader = MapLoader(maps=["stiffness", "damping_ratio"]).set_output(transform="pandas")
+    assert isinstance(loader.fit_transform(people), MapArray)
+    assert list(loader.get_feature_names_out()) == ["stiffness", "damping_ratio"]
+    table = pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})
+    pd.testing.assert_frame_equal(loader.fit_transform(table), table)
+
+
+@pytest.mark.parametrize("how", ["everywhere", "pipeline"])
+def test_a_pipeline_of_maps_works_where_frames_are_asked_for(people, how):
+    loader = MapLoader(maps=["stiffness"], metadata=["site"])
+    fitted = make_pipeline(loader, MapScaler(), MapMasker(), Ridge()).fit(people, people.age)
+    expected = fitted.predict(people)
+    model = clone(fitted)
+    if how == "pipeline":
+        model.set_output(transform="pandas")
+    with config_context(transform_output="pandas" if how == "everywhere" else "default"):
+        predicted = model.fit(people, people.age).predict(people)
+        voxels = model[:-1].transform(people)
+    np.testing.assert_allclose(predicted, expected, rtol=1e-4)
+    assert isinstance(voxels, pd.DataFrame)
+    assert list(voxels.columns) == list(fitted[:-1].get_feature_names_out())

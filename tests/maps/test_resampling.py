@@ -122,3 +122,12 @@ def test_same_space_looks_at_the_field_of_view():
     moved = grid((91, 109, 91), 2.0, (-80, -126, -72))
     assert not mni.same_as(moved)
     assert not mni.same_space_as(moved, tolerance=4)
+
+
+def test_the_same_grid_has_every_voxel_within_a_tenth_of_a_voxel():
+    mni = grid((91, 109, 91), 2.0, (-90, -126, -72))
+    assert mni.same_as(grid((91, 109, 91), 2.0, (-90, -126, -72.19)))
+    assert not mni.same_as(grid((91, 109, 91), 2.0, (-90, -126, -72.21)))
+    assert not mni.same_as(grid((91, 109, 91), 2.009, (-90, -126, -72))), "1 mm off at the end"
+    assert mni.same_as(grid((91, 109, 91), 2.001, (-90, -126, -72)))
+    assert not mni.same_as(grid((91, 109, 90), 2.0, (-90, -126, -72)))

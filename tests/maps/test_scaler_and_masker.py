@@ -1,13 +1,20 @@
 """MapScaler and MapMasker against closed forms, and what they must never do."""
 
+import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn import config_context
 from sklearn.preprocessing import StandardScaler
 
-from mresklearn import MapMasker, MapScaler
+from mresklearn import MapArray, MapMasker, MapScaler, load, save
+from mresklearn.exceptions import DataError
+from mresklearn.maps import RegionCropper
+from mresklearn.maps._grid import Grid
 from mresklearn.maps._scaler import _Moments
+from mresklearn.maps._sources import ArraySource
 
 
 def cohort(n=9, seed=0):
@@ -130,3 +137,59 @@ def test_column_names_say_channel_and_voxel():
 def test_fill_must_be_mean_or_number():
     with pytest.raises(ValueError, match="fill must be 'mean' or a number"):
         MapMasker(fill="median").fit(np.ones((3, 1, 2, 2, 2)))
+
+
+def on_grid(array, origin=0.0):
+    """The maps, where voxels of 2 mm begin at `origin` mm; None for maps that do not know."""
+    if origin is None:
+        return MapArray.from_array(array)
+    matrix = np.diag([2.0, 2.0, 2.0, 1.0])
+    matrix[0, 3] = origin
+    return MapArray(
+        ArraySource(array),
+        channels=("stiffness", "damping_ratio"),
+        grid=Grid.from_arrays(array.shape[2:], matrix),
+    )
+
+
+@pytest.mark.parametrize("make", [MapScaler, MapMasker])
+def test_maps_of_another_place_are_refused_though_the_shape_agrees(make):
+    maps, _ = cohort()
+    fitted = make().fit(on_grid(maps))
+    with pytest.raises(DataError, match=rf"{make.__name__} was fitted on maps of .* but got"):
+        fitted.transform(on_grid(maps, 20))
+    expected = np.asarray(fitted.transform(on_grid(maps)))
+    for same in (on_grid(maps, 0.1), on_grid(maps, None), maps):
+        np.testing.assert_array_equal(np.asarray(fitted.transform(same)), expected)
+    unknown = make().fit(maps)
+    assert unknown.grid_ is None
+    unknown.transform(on_grid(maps, 20))
+    del fitted.grid_  # as in models that were saved before it was kept
+    fitted.transform(on_grid(maps, 20))
+    assert not hasattr(make().fit(on_grid(maps)).fit(maps.reshape(9, -1)), "grid_")
+
+
+def test_a_saved_model_still_knows_the_place(tmp_path):
+    maps, _ = cohort()
+    save(MapScaler().fit(on_grid(maps)), tmp_path / "model")
+    with pytest.raises(DataError, match="fitted on maps of"):
+        load(tmp_path / "model").transform(on_grid(maps, 20))
+
+
+def test_maps_stay_maps_where_frames_are_asked_for():
+    maps, _ = cohort()
+    labels = nib.Nifti1Image(np.ones((5, 6, 4), np.int16), np.eye(4))
+    for make in (MapScaler, lambda: RegionCropper(labels=labels, region=[1])):
+        expected = make().fit_transform(maps)
+        with config_context(transform_output="pandas"):
+            outputs = [make().fit_transform(maps), make().fit(maps).transform(maps)]
+        outputs.append(make().set_output(transform="pandas").fit_transform(maps))
+        for output in outputs:
+            assert isinstance(output, MapArray)
+            np.testing.assert_array_equal(np.asarray(output), np.asarray(expected))
+    table = pd.DataFrame(np.arange(6.0).reshape(3, 2), columns=["a", "b"], index=list("xyz"))
+    scaled = MapScaler().set_output(transform="pandas").fit_transform(table)
+    assert scaled.columns.equals(table.columns)
+    assert scaled.index.equals(table.index)
+    voxels = MapMasker().set_output(transform="pandas").fit_transform(maps)
+    np.testing.assert_array_equal(voxels, MapMasker().fit_transform(maps))
