@@ -27,7 +27,7 @@ def age_range(
     X : ndarray or MapArray
         Training people; ages that travel with them are taken first, since y may be another target.
     y : ndarray of shape (n,) or None
-        Their ages in years; None where the target is no age.
+        Their ages in years, NaN where unknown; None where the target is no age.
     widen : tuple of two float or None, default=None
         Range of people seen before, which is included.
 
@@ -38,7 +38,7 @@ def age_range(
     """
     ages = _travelling_ages(X)
     ages = y if ages is None else ages
-    if ages is None:
+    if ages is None or np.isnan(ages).all():
         return None
     low, high = float(np.nanmin(ages)), float(np.nanmax(ages))
     return (low, high) if widen is None else (min(low, widen[0]), max(high, widen[1]))

@@ -45,6 +45,7 @@ from ..training._transplant import transplant
 from ._age_range import age_range
 from ._inputs import check_age, resolve_site
 from ._penalty_report import warn_of_inert_penalty, warn_of_one_site
+from ._resuming import check_resumable, join_sites
 from ._unfinished import checkpoint_of
 from ._weights import find_network
 
@@ -58,6 +59,9 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
 
     __metadata_request__fit = {"site": True, "groups": True}
     __metadata_request__partial_fit = {"site": True}
+
+    net_: TrainingNet
+    sites_: np.ndarray
 
     _target_is_age = True
 
@@ -110,6 +114,9 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
     def _learn_target(self, y: np.ndarray) -> None:
         """Keep what the objective needs to know of the training ages."""
 
+    def _go_on_with_target(self, y: np.ndarray) -> None:
+        """Take further ages, and settings that have changed; refuse what the head cannot learn."""
+
     def _fit(
         self,
         X: Any,
@@ -125,7 +132,13 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         resume = resume and hasattr(self, "net_")
         X = check_maps(self, X, reset=not resume)
         y = check_age(y, X)
-        codes, self.sites_ = resolve_site(site, X)
+        codes, sites = resolve_site(site, X)
+        if resume:
+            self._go_on_with_target(y)
+            codes, sites = join_sites(codes, sites, self.sites_)
+            check_resumable(self, codes, sites, y)
+            self.net_.retune(**self._training_settings())
+        self.sites_ = sites
         codes = codes.astype(np.int64)
         weight = comparable_weights(self.penalty_people, first_domain(codes), y, self.age_bandwidth)
         people = PeopleDataset(X, y, codes, weight=weight)
@@ -138,6 +151,7 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         self.age_range_ = self._ages_seen(X, y, resume)
         checkpoint = checkpoint_of(self, people, groups, epochs)
         people, validation = self._hold_out(people, groups)
+        n_epochs_before = len(self.net_.history) if resume else 0
         with private_stream(self.device_, self._stream) as stream:
             if not resume:
                 self.net_ = self._new_net(self._module_settings()).initialize()
@@ -147,9 +161,9 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         self._stream = stream
         self.history_ = plain_history(self.net_.history)
         self.n_epochs_ = len(self.history_)
-        self._warn_of_unpaired(epochs * len(people))
+        self._warn_of_unpaired(self.history_[n_epochs_before:], len(people))
         against_site = self._against_site()
-        if against_site and len(self.sites_) == 1:
+        if against_site and len(np.unique(first_domain(codes))) == 1:
             warn_of_one_site(against_site)
         elif "penalty" in against_site:
             warn_of_inert_penalty(self.penalty, self.history_)
@@ -168,13 +182,13 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
         names = ["cross_site", "site_mixup"] + ["penalty"] * bool(self.penalty_weight)
         return {name: getattr(self, name) for name in names if getattr(self, name)}
 
-    def _warn_of_unpaired(self, n_seen: int) -> None:
-        n_unpaired = sum(epoch.get("unpaired", 0) for epoch in self.history_)
+    def _warn_of_unpaired(self, epochs: list[dict[str, Any]], n_people: int) -> None:
+        n_unpaired = sum(epoch.get("unpaired", 0) for epoch in epochs)
         if n_unpaired:
             warnings.warn(
-                f"{n_unpaired} of {n_seen} times a person was compared with nobody of their age, "
-                "and taught nothing. Give n_views=2, a wider sigma or bin_width, or a larger "
-                "batch_size.",
+                f"{n_unpaired} of {len(epochs) * n_people} times a person was compared with nobody "
+                "of their age, and taught nothing. Give n_views=2, a wider sigma or bin_width, or "
+                "a larger batch_size.",
                 UnpairedWarning,
                 stacklevel=3,
             )
@@ -250,29 +264,35 @@ class BaseNetworkEstimator(BaseEstimator, metaclass=ABCMeta):
             )
         return SiteMixing(self.site_mixup, self.age_bandwidth)
 
-    def _new_net(self, module: dict[str, Any]) -> TrainingNet:
+    def _training_settings(self) -> dict[str, Any]:
+        """Return the settings of a net that may differ from one fit to the next."""
         callbacks = [("stop_early", StopEarly(self.patience))] if self.early_stopping else []
         if self.verbose:
             bar = ProgressBar(type(self).__name__, lines=self.verbose > 1)
             callbacks.append(("progress_bar", bar))
+        return {
+            "views": self._views(),
+            "objective": self._objective(),
+            "invariance": self._invariance(),
+            "mixing": self._mixing(),
+            "optimizer__weight_decay": self.weight_decay,
+            "lr": self.lr,
+            "batch_size": self.batch_size,
+            "balance": self.balance,
+            "accumulate": self.accumulate,
+            "precision": self.precision,
+            "n_jobs": self.n_jobs,
+            "distributed": self.distributed,
+            "callbacks": callbacks,
+        }
+
+    def _new_net(self, module: dict[str, Any]) -> TrainingNet:
         return TrainingNet(
             ProjectionNetwork,
             **{f"module__{name}": value for name, value in module.items()},
-            views=self._views(),
-            objective=self._objective(),
-            invariance=self._invariance(),
-            mixing=self._mixing(),
+            **self._training_settings(),
             optimizer=torch.optim.AdamW,
-            optimizer__weight_decay=self.weight_decay,
-            lr=self.lr,
-            batch_size=self.batch_size,
-            balance=self.balance,
-            accumulate=self.accumulate,
-            precision=self.precision,
-            n_jobs=self.n_jobs,
-            distributed=self.distributed,
             max_epochs=self.max_epochs,
-            callbacks=callbacks,
             callbacks__print_log=None,
             train_split=None,
             device=self.device_,

@@ -38,7 +38,8 @@ class EvenBlocks(TransformerMixin, BaseEstimator):
 
     def transform(self, X: np.ndarray) -> np.ndarray:
         """Standardise, and divide by the root of the number of columns of the kind."""
-        return self.scaler_.transform(X) / np.sqrt(np.repeat(self.sizes, self.sizes))
+        scaled = np.asarray(self.scaler_.transform(X))  # a frame, where the user asked for frames
+        return scaled / np.sqrt(np.repeat(self.sizes, self.sizes))
 
 
 class CalibratedScores(BaseEstimator):

@@ -107,7 +107,9 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     penalty_people : {"all", "overlap", "reweighted"}, default="all"
         Who is compared by the penalty: everybody; people with others of their age at other sites,
         within `age_bandwidth`; or everybody, each site weighted to the ages of all sites together.
-        The last is for penalties that do not hold age fixed; conditional ones ignore it.
+        The last is for penalties that do not hold age fixed: "mmd", "hsic", "coral", "adversarial"
+        and "confusion". "conditional_mmd" and "conditional_adversarial" weigh people too, though
+        they need it less; the other kinds, and functions of your own, do not weigh.
     age_bandwidth : float, default=5.0
         SD of the window in which ages count as similar, in years, for conditional penalties,
         `penalty_people` and `site_mixup`.
@@ -145,7 +147,10 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         Epochs without improvement before stopping.
     warm_start : bool, default=False
         A second `fit` goes on from the first; with ``lr_schedule="constant"``, bit for bit as one
-        longer fit.
+        longer fit. It takes the parameters as they are then, and refuses those that would need
+        another network: `network`, `width`, `embedding_dim`, a loss with another head, a penalty
+        with another adversary. `device`, `random_state`, `init_from` and the epochs over which
+        penalties warm up are those of the first fit. So for `partial_fit`.
     init_from : path-like, estimator or None, default=None
         Saved or fitted encoder, or a pipeline that holds one, whose weights a fit starts from: for
         pretraining on T1 and fine-tuning on stiffness. Channels may differ, network and width may
@@ -164,7 +169,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
         with the same people. Batch normalisation uses the share of each process.
     n_jobs : int or None, default=None
         Processes that read maps ahead of the training; None means none on the CPU, and up to four
-        for a GPU that cannot hold all people.
+        for a GPU that cannot hold all people. -1 takes all cores.
     random_state : int, RandomState or None, default=None
         Seed of weights, order and views; with an int, two fits on CPU give equal weights.
     verbose : int, default=0
@@ -183,7 +188,7 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     n_epochs_ : int
         Epochs trained.
     sites_ : ndarray of str
-        Sites seen in `fit`.
+        Sites seen in `fit`; those new to a fit that goes on from another follow the earlier ones.
     age_range_ : tuple of two float or None
         Youngest and oldest training age. `transform` and `predict` warn (`OutOfRangeWarning`) of
         others, where ages travel with the rows: ``MapLoader(metadata=["age"])``.
@@ -197,7 +202,9 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
     Raises
     ------
     ValueError
-        If y is missing, NaN or constant, or samples have another shape than in `fit`.
+        If y is missing, NaN or constant, or samples have another shape than in `fit`. If a fit
+        goes on from another with parameters that need another network, with a site that is new to
+        its adversary, or with ages beyond the bins of "soft_label".
 
     See Also
     --------
@@ -443,6 +450,34 @@ class ContrastiveEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, Base
             ages = torch.from_numpy(y)
             learned = SupervisedObjective.of_ages(self.loss, ages, self.sigma, self.bin_width)
             self._target = asdict(learned)
+
+    def _go_on_with_target(self, y: np.ndarray) -> None:
+        if not _is_supervised(self):
+            return
+        target = self._objective()
+        assert isinstance(target, SupervisedObjective)
+        has_bins = bool(target.centres)
+        if has_bins != (self.loss == "soft_label"):
+            raise ValueError(
+                f"loss={self.loss!r} needs another head than loss={target.kind!r} of the first "
+                "fit. Set it back to train on, or start anew by fit with warm_start=False."
+            )
+        if has_bins and not target.has_bins_of(self.bin_width):
+            raise ValueError(
+                f"bin_width={self.bin_width:g} is not that of the {len(target.centres)} bins of "
+                "the first fit. Set it back to train on, or start anew by fit with "
+                "warm_start=False."
+            )
+        low, high = target.age_limits
+        beyond = (y < low) | (y > high)
+        if beyond.any():
+            raise ValueError(
+                f"loss='soft_label' tells ages from {low:.1f} to {high:.1f} years, three sigma "
+                f"beyond those of the first fit, but y goes from {y.min():g} to {y.max():g} "
+                f"({beyond.sum()} of {len(y)} rows beyond). Let the first call see the youngest "
+                "and the oldest people, or use loss='l1'."
+            )
+        self._target |= {"kind": self.loss, "sigma": self.sigma}
 
     def _objective(self) -> Objective:
         if _is_supervised(self):

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.utils import _safe_indexing
 
+from ..maps import MapArray
 from ..metrics import BrainAgeBiasCorrector
 from ..model_selection._fold_fitting import requested_keywords
 from ._diagnosis_network import DiagnosisNetwork
@@ -23,8 +24,8 @@ class People:
 
     Parameters
     ----------
-    X : ndarray or MapArray
-        Samples.
+    X : ndarray, DataFrame or MapArray
+        Samples; a DataFrame where columns have names.
     age : ndarray of shape (n,) or None
         In years.
     site : array-like of shape (n,) or None
@@ -162,6 +163,8 @@ class NetworkScores(BaseEstimator):
         X = people.X
         for transformer in self.preparation:
             X = transformer.transform(X)
+        if self.preparation and not isinstance(X, MapArray):
+            X = np.asarray(X)  # whether these are frames depends on the settings of the moment
         return People(X, people.age, people.site, people.person)
 
     def _train(self, people: People, codes: np.ndarray) -> DiagnosisNetwork:

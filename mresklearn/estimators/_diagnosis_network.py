@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from ..training._objective import DiagnosisObjective
@@ -38,7 +39,9 @@ class DiagnosisNetwork(ContrastiveEncoder):
         return DiagnosisObjective(self._class_weight)
 
 
-def diagnosis_network(prototype: ContrastiveEncoder | None, init_from: Any) -> DiagnosisNetwork:
+def diagnosis_network(
+    prototype: ContrastiveEncoder | None, init_from: Any, random_state: Any
+) -> DiagnosisNetwork:
     """Return an unfitted network with the settings of an encoder.
 
     Parameters
@@ -47,6 +50,8 @@ def diagnosis_network(prototype: ContrastiveEncoder | None, init_from: Any) -> D
         Its settings; None takes the default ones.
     init_from : path-like, estimator or None
         Pretrained weights.
+    random_state : int, RandomState or None
+        Seeds the network where the prototype has no seed.
 
     Raises
     ------
@@ -64,6 +69,8 @@ def diagnosis_network(prototype: ContrastiveEncoder | None, init_from: Any) -> D
         name: clone(value, safe=False) for name, value in encoder.get_params(deep=False).items()
     }
     settings["age_bandwidth"] = WINDOW
+    if settings["random_state"] is None and random_state is not None:
+        settings["random_state"] = check_random_state(random_state).randint(2**31 - 1)
     if init_from is not None:
         settings["init_from"] = init_from
     return DiagnosisNetwork(**settings)

@@ -15,7 +15,7 @@ from ._diagnosis_features import Deviations, Embedding, Gaps, NetworkScores
 from ._diagnosis_network import diagnosis_network
 from ._weights import find_preparation
 
-__all__ = ["choose_sources", "need_age"]
+__all__ = ["choose_sources", "need_age", "uses_age"]
 
 # what each kind of feature is made from, by parameter
 MADE_FROM = {"gap": "brain_age", "regional_gaps": "regional_brain_age", "deviations": "measures"}
@@ -61,9 +61,14 @@ def choose_sources(classifier: Any, has_age: bool) -> list[Any]:
     return chosen
 
 
+def uses_age(sources: list[Any]) -> bool:
+    """Whether features are made with ages."""
+    return any(isinstance(source, Gaps | Deviations) for source in sources)
+
+
 def need_age(sources: list[Any]) -> None:
     """Raise where features are made with ages, and there are none."""
-    if any(isinstance(source, Gaps | Deviations) for source in sources):
+    if uses_age(sources):
         raise MissingMetadataError(
             "Brain-age gaps or deviations are among the features, and there are no ages. Pass "
             "age=, or let them travel with the rows: MapLoader(metadata=['age'])."
@@ -83,8 +88,9 @@ def _embedding(classifier: Any, model: Any, is_fitted: bool) -> Embedding | Netw
             raise ValueError("brain_age has no transform, so there is no embedding to use.")
         return Embedding(model)
     if tuning == "scratch":
-        return NetworkScores(diagnosis_network(classifier.encoder, None))
-    return NetworkScores(diagnosis_network(classifier.encoder, model), find_preparation(model))
+        return NetworkScores(diagnosis_network(classifier.encoder, None, classifier.random_state))
+    network = diagnosis_network(classifier.encoder, model, classifier.random_state)
+    return NetworkScores(network, find_preparation(model))
 
 
 def _pretrained(model: Any, name: str) -> tuple[Any, bool]:

@@ -92,7 +92,73 @@ def resolve_site(site: Any, X: Any) -> tuple[np.ndarray, np.ndarray]:
     return codes, np.array(names)
 
 
+def read_ages(age: Any, X: Any) -> np.ndarray | None:
+    """Return ages from the keyword, else from the rows, NaN where one is no number.
+
+    Parameters
+    ----------
+    age : array-like of shape (n,) or None
+        Keyword, in years.
+    X : ndarray or MapArray
+        A MapArray may carry a column ``age`` in its metadata.
+
+    Returns
+    -------
+    age : ndarray of shape (n,), float64, or None
+        None where there are none.
+
+    Raises
+    ------
+    ValueError
+        If the length differs from X.
+    """
+    age = site_of_rows(X, "age") if age is None else age
+    if age is None:
+        return None
+    values = pd.Series(np.asarray(age, dtype=object).ravel())
+    ages = pd.to_numeric(values, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    if len(ages) != len(X):
+        raise ValueError(f"age must hold a number for each of {len(X)} rows, got {len(ages)}.")
+    return np.where(np.isfinite(ages), ages, np.nan)
+
+
+def check_ages_known(age: np.ndarray, X: Any) -> None:
+    """Refuse ages that are missing, with the rows, where something is made from them."""
+    missing = np.isnan(age)
+    if missing.any():
+        named = name_rows(missing, pd.Series(age, index=_row_names(X, len(age))))
+        raise ValueError(
+            f"age is missing, or no number, in {missing.sum()} of {len(age)} rows: {named}. Give "
+            "their age, leave these people out, or ask for nothing that is made from ages."
+        )
+
+
+def with_names(estimator: Any, checked: Any, X: Any) -> Any:
+    """Return a checked table under the names of its columns, for models that look them up.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With `feature_names_in_` where it was fitted on named columns.
+    checked : ndarray or MapArray
+        As :func:`~mresklearn.maps._validation.check_maps` returned it.
+    X : object
+        What came in; its rows may have names.
+
+    Returns
+    -------
+    named : DataFrame, or `checked` where columns have no names
+        The same values.
+    """
+    if isinstance(checked, MapArray) or not hasattr(estimator, "feature_names_in_"):
+        return checked
+    index = X.index if isinstance(X, pd.DataFrame) else None
+    return pd.DataFrame(checked, columns=estimator.feature_names_in_, index=index)
+
+
 def _row_names(X: Any, n_rows: int) -> pd.Index:
-    """Return participant ids where X knows them, so that errors name people; else row numbers."""
+    """Return names of rows where X knows them, so that errors name people; else row numbers."""
+    if isinstance(X, pd.DataFrame) and len(X) == n_rows:
+        return X.index
     known = isinstance(X, MapArray) and len(X) == n_rows
     return X.participants if known else pd.RangeIndex(n_rows)

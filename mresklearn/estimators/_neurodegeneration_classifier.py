@@ -11,10 +11,9 @@ import numpy as np
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, _fit_context
 from sklearn.metrics import accuracy_score
 from sklearn.model_selection import StratifiedGroupKFold
-from sklearn.utils import assert_all_finite, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d
+from sklearn.utils.validation import check_is_fitted
 
 from .._metadata import check_labels, site_of_rows
 from ..exceptions import MissingMetadataError
@@ -22,9 +21,10 @@ from ..maps._validation import check_maps
 from ._age_range import age_range, warn_of_other_ages
 from ._calibrated_scores import CalibratedScores
 from ._contrastive_encoder import ContrastiveEncoder
-from ._diagnosis_features import Deviations, Gaps, People, Training
-from ._diagnosis_sources import choose_sources, need_age
-from ._inputs import resolve_site
+from ._diagnosis_features import People, Training
+from ._diagnosis_labels import check_ages_told, check_diagnoses, find_reference
+from ._diagnosis_sources import choose_sources, need_age, uses_age
+from ._inputs import check_ages_known, read_ages, resolve_site, with_names
 
 MODEL = [HasMethods(["fit"]), str, PathLike, None]
 
@@ -57,7 +57,8 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         What the diagnosis is told from; "auto" takes the embedding, and where ages are given the
         gaps and deviations that there is a model or measures for.
     reference : str or None, default=None
-        Label of healthy people, on whom brain age is defined; None takes "CN" where that matters.
+        Label of healthy people, on whom brain age is defined, as text: "0" of the labels 0 and 1.
+        None takes "CN" where that matters.
     diagnosis_ages : (float, float) or None, default=None
         Ages in years between which diagnoses are told apart, such as ``(60, 100)``. Younger and
         older healthy people train what is learnt of healthy people alone: age models that are not
@@ -78,7 +79,7 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         Folds of all of this, stratified by diagnosis; nobody is in two. As many as the rarest
         diagnosis has people, if these are fewer.
     random_state : int, RandomState or None, default=None
-        Draws the folds.
+        Draws the folds, and seeds the network where `encoder` has no seed.
 
     Attributes
     ----------
@@ -106,8 +107,8 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
     MissingMetadataError
         If gaps or deviations are wanted, or `diagnosis_ages` given, and there are no ages.
     ValueError
-        If a fitted model is not wrapped, a setting lacks what it needs, or a diagnosis has one
-        person.
+        If a fitted model is not wrapped, a setting lacks what it needs, a diagnosis is missing or
+        has one person, or an age is missing (rows named) that something is made from.
 
     See Also
     --------
@@ -234,15 +235,18 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         self : NeurodegenerationClassifier
             The fitted classifier.
         """
-        X = check_maps(self, X, reset=True)
-        codes = self._check_diagnosis(y, len(X))
+        checked = check_maps(self, X, reset=True)
+        X = with_names(self, checked, X)
+        self.classes_, codes = check_diagnoses(y, len(X))
         person = (
             np.arange(len(X)) if groups is None else check_labels(groups, len(X), name="groups")[0]
         )
-        age = self._ages(age, X)
-        _, self.sites_ = resolve_site(site, X)
-        site = site_of_rows(X, "site") if site is None else site
+        age = read_ages(age, checked)
+        _, self.sites_ = resolve_site(site, checked)
+        site = site_of_rows(checked, "site") if site is None else site
         sources = choose_sources(self, age is not None)
+        if age is not None and (uses_age(sources) or self.diagnosis_ages is not None):
+            check_ages_known(age, X)
         training = self._training(People(X, age, site, person), codes, sources)
         self.age_range_ = age_range(None, training.people.age)
         parts = [source.learn(training) for source in sources]
@@ -310,7 +314,8 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
         probability : ndarray of shape (n, n_classes)
             As frequent as among the training people; other places have other frequencies.
         """
-        return self.scores_.predict_proba(self._features(X, age).astype(np.float64))
+        features = self._features(X, age).astype(np.float64)  # says so where nothing was fitted
+        return self.scores_.predict_proba(features)
 
     def predict(self, X: Any, *, age: Any = None) -> np.ndarray:
         """Return the diagnosis of each person.
@@ -371,61 +376,32 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
     def _features(self, X: Any, age: Any) -> np.ndarray:
         """Return features as an array, whatever `transform` is set to give."""
         check_is_fitted(self)
-        X = check_maps(self, X, reset=False)
-        age = self._ages(age, X)
+        checked = check_maps(self, X, reset=False)
+        X = with_names(self, checked, X)
+        age = read_ages(age, checked)
         if age is None:
             need_age(self.sources_)
-        warn_of_other_ages(self, X, age)
+        elif uses_age(self.sources_):
+            check_ages_known(age, X)
+        warn_of_other_ages(self, checked, age)
         people = People(X, age, None, np.arange(len(X)))
         return np.hstack([source.features(people) for source in self.sources_]).astype(np.float32)
 
-    def _check_diagnosis(self, y: Any, n_rows: int) -> np.ndarray:
-        """Return diagnoses numbered from 0; keep their names."""
-        if y is None:
-            raise ValueError(
-                "This estimator requires y to be passed, but the target y is None. Give diagnoses."
-            )
-        y = column_or_1d(y, warn=True)
-        assert_all_finite(y, input_name="y")
-        check_classification_targets(y)
-        if len(y) != n_rows:
-            raise ValueError(
-                f"Found input variables with inconsistent numbers of samples: X has {n_rows}, y "
-                f"has {len(y)}."
-            )
-        self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError(
-                f"y has one class, {self.classes_[0]!r}: there is nothing to tell apart. Give "
-                "people of two diagnoses or more."
-            )
-        return codes
-
-    def _ages(self, age: Any, X: Any) -> np.ndarray | None:
-        age = site_of_rows(X, "age") if age is None else age
-        if age is None:
-            return None
-        age = np.asarray(age, dtype=np.float64).ravel()
-        if len(age) != len(X) or not np.isfinite(age).all():
-            raise ValueError(
-                f"age must hold a number for each of {len(X)} rows, got {len(age)} of which "
-                f"{np.count_nonzero(~np.isfinite(age))} are missing."
-            )
-        return age
-
     def _training(self, everyone: People, codes: np.ndarray, sources: list[Any]) -> Training:
         """Return who is told, who is healthy, and folds of those told."""
+        ages_told = check_ages_told(self.diagnosis_ages)
         healthy = self._healthy(codes, sources)
         told = np.ones(len(codes), bool)
-        if self.diagnosis_ages is not None:
+        if ages_told is not None:
             if everyone.age is None:
                 raise MissingMetadataError(
                     f"diagnosis_ages is {self.diagnosis_ages!r}, and there are no ages. Pass age=."
                 )
-            low, high = self.diagnosis_ages
+            low, high = ages_told
             told = (everyone.age >= low) & (everyone.age <= high)
-            if len(np.unique(codes[told])) < len(self.classes_):
-                counts = dict(zip(self.classes_.tolist(), np.bincount(codes[told]), strict=False))
+            people = np.bincount(codes[told], minlength=len(self.classes_)).tolist()
+            if not all(people):
+                counts = dict(zip(self.classes_.tolist(), people, strict=True))
                 raise ValueError(
                     f"Between diagnosis_ages={self.diagnosis_ages!r} there is not everybody that "
                     f"is to be told apart; people by diagnosis: {counts}."
@@ -444,16 +420,15 @@ class NeurodegenerationClassifier(ClassifierMixin, TransformerMixin, BaseEstimat
     def _healthy(self, codes: np.ndarray, sources: list[Any]) -> np.ndarray:
         """Return who is healthy; it matters for gaps alone."""
         reference = "CN" if self.reference is None else self.reference
-        found = np.flatnonzero(self.classes_.astype(str) == reference)
-        if len(found) == 0:
-            learns = any(isinstance(source, Gaps | Deviations) for source in sources)
-            if learns or self.reference is not None or self.diagnosis_ages is not None:
+        found = find_reference(self.classes_, reference)
+        if found is None:
+            if uses_age(sources) or self.reference is not None or self.diagnosis_ages is not None:
                 raise ValueError(
-                    f"No diagnosis is {reference!r} among {list(self.classes_)}. Name the healthy "
-                    "people, whose brain age is their age, by reference=."
+                    f"No diagnosis is {reference!r} among {self.classes_.tolist()}. Name the "
+                    "healthy people, whose brain age is their age, by reference=."
                 )
             return np.zeros(len(codes), bool)
-        return codes == found[0]
+        return codes == found
 
     def _folds(self, codes: np.ndarray, person: np.ndarray) -> list:
         """Return folds with people of every diagnosis in each."""

@@ -20,8 +20,7 @@ from .._metadata import site_of_rows
 from .._target import check_target
 from ..exceptions import DataError, MissingMetadataError
 from ..maps import MapArray, MapMasker, RegionCropper
-from ..maps._grid import Grid
-from ..maps._region_labels import check_same_grid, find_regions, read_labels
+from ..maps._region_labels import find_regions, read_labels
 from ..maps._validation import check_maps
 from ..model_selection._fold_fitting import requested_keywords
 from ._inputs import resolve_site
@@ -254,8 +253,6 @@ class RegionalBrainAge(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         maps = check_maps(self, X, reset=False)
-        if isinstance(maps, MapArray):
-            check_same_grid(self, maps)
         predicted = self._in_parallel(
             delayed(_predict_region)(name, self.models_[name], part)
             for name, part in self._parts(maps)
@@ -302,7 +299,6 @@ class RegionalBrainAge(TransformerMixin, BaseEstimator):
                 "RegionalBrainAge needs a label image to tell the regions of maps: give labels=, a "
                 "path, an image or an atlas from nilearn.datasets."
             )
-        self.grid_: Grid | None = maps.grid
         found = find_regions(read_labels(self.labels, self.names, maps), self.regions)
         if not found:
             raise ValueError("regions= names no region: give some, or None for every label.")

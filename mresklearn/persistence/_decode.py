@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ..exceptions import DataError
 from ._format import find_class
 
 
@@ -26,10 +27,13 @@ class Decoder:
         """Return the value that :meth:`Encoder.encode` was given."""
         if not isinstance(value, dict):
             return value
-        ((kind, content),) = value.items()
+        kind, content = next(iter(value.items()), (None, None))
         reader = getattr(self, f"_{kind}", None)
-        if reader is None:
-            raise ValueError(f"The model holds a value of unknown kind '{kind}'.")
+        if reader is None or len(value) != 1:
+            raise DataError(
+                f"The model holds a value of unknown kind '{kind}'. Copy it again, or upgrade "
+                "mresklearn."
+            )
         return reader(content)
 
     def _float(self, content: str) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
+from sklearn.base import BaseEstimator
 
 from ..exceptions import DataError
 from ._decode import Decoder
@@ -64,20 +65,42 @@ def load(folder: str | PathLike[str]) -> Any:
     try:
         record = json.loads((folder / MODEL_FILE).read_text())
         arrays = load_file(folder / ARRAYS_FILE)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
         raise DataError(
             f"{folder} holds no model: there is no {Path(error.filename or ARRAYS_FILE).name}. "
             "Give the folder that mresklearn.save wrote."
         ) from error
     except (json.JSONDecodeError, SafetensorError, UnicodeDecodeError) as error:
         raise DataError(f"The model in {folder} is damaged ({error}). Copy it again.") from error
+    if not _is_record(record):
+        raise DataError(
+            f"The model in {folder} is damaged ({MODEL_FILE} lacks format, versions or model). "
+            "Copy it again."
+        )
     if record["format"] > FORMAT:
         raise ValueError(
             f"The model in {folder} has format {record['format']}; this version reads "
             f"up to {FORMAT}. Upgrade mresklearn to {record['versions']['mresklearn']} or later."
         )
     _compare_versions(record["versions"])
-    return Decoder(arrays).decode(record["model"])
+    try:
+        model = Decoder(arrays).decode(record["model"])
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError) as error:
+        raise DataError(f"The model in {folder} is damaged ({error!r}). Copy it again.") from error
+    if not isinstance(model, BaseEstimator):
+        raise DataError(f"The model in {folder} is damaged (no estimator). Copy it again.")
+    return model
+
+
+def _is_record(record: Any) -> bool:
+    """Whether a file holds what `save` writes at its top."""
+    if not isinstance(record, dict) or "model" not in record:
+        return False
+    versions = record.get("versions")
+    named = isinstance(versions, dict) and all(
+        isinstance(versions.get(name), str) for name in ("mresklearn", "scikit-learn")
+    )
+    return named and isinstance(record.get("format"), int)
 
 
 def _compare_versions(saved: dict[str, str]) -> None:

@@ -48,7 +48,7 @@ def save(
         seeds, versions and date are filled in; None tells only these, and the ages and sites that
         the model kept.
     overwrite : bool, default=False
-        Replace a model that is there, with its card.
+        Replace a model that is there, with its card and whatever else is in its folder.
 
     Returns
     -------
@@ -63,7 +63,7 @@ def save(
     TypeError
         If `card` is no ModelCard.
     FileExistsError
-        If the folder exists and `overwrite` is False.
+        If the folder exists and `overwrite` is False, or holds something that is no model.
 
     See Also
     --------
@@ -88,10 +88,7 @@ def save(
     if not isinstance(card, ModelCard | None):
         raise TypeError(f"card must be a ModelCard or None, got {type(card).__name__}.")
     folder = Path(folder)
-    if folder.exists() and not overwrite:
-        raise FileExistsError(
-            f"{folder} exists. Choose another folder, or replace it with overwrite=True."
-        )
+    _check_place(folder, overwrite)
     versions = {package: version(package) for package in _PACKAGES}
     card = complete(ModelCard() if card is None else card, model, versions)
     encoder = Encoder()
@@ -112,3 +109,18 @@ def save(
             shutil.move(folder, Path(temporary) / "old")
         shutil.move(written, folder)
     return folder
+
+
+def _check_place(folder: Path, overwrite: bool) -> None:
+    """Refuse to write where something is that would be lost."""
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise FileExistsError(
+            f"{folder} exists. Choose another folder, or replace it with overwrite=True."
+        )
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / MODEL_FILE).exists()):
+        raise FileExistsError(
+            f"{folder} holds no model, and overwrite=True would delete what is there. Choose "
+            f"another folder, such as {folder.with_name(folder.name + '_model')}."
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import torch
+from joblib import effective_n_jobs
 from torch.utils.data import DataLoader, Sampler
 
 from ._dataset import PeopleDataset, keep_batch
@@ -54,7 +55,8 @@ def batch_loader(
         Device to train on; batches that come from the CPU to a GPU are pinned.
     n_jobs : int or None
         Processes that read ahead; None means none on the CPU, where they would take the cores of
-        the training, and for people who live on the device, else up to four.
+        the training, and for people who live on the device, else up to four; negative numbers
+        count from the number of cores, as in joblib.
 
     Returns
     -------
@@ -65,6 +67,8 @@ def batch_loader(
     resident = isinstance(people.X, torch.Tensor)
     if n_jobs is None:
         n_jobs = min(_MOST_READERS, os.cpu_count() or 1) if is_cuda else 0
+    elif n_jobs < 0:
+        n_jobs = effective_n_jobs(n_jobs)
     n_jobs = 0 if resident else n_jobs
     return DataLoader(
         people,

@@ -60,6 +60,9 @@ class TrainingNet(NeuralNet):
     """
 
     device: Any
+    optimizer__weight_decay: float
+    callbacks: Any
+    callbacks_: Any
 
     def __init__(
         self,
@@ -91,6 +94,18 @@ class TrainingNet(NeuralNet):
         """Build the module, its convolutions laid out channels last: faster on CPU and GPU."""
         super().initialize_module()
         self.module_.to(memory_format=torch.channels_last_3d)
+        return self
+
+    def retune(self, *, callbacks: list[tuple[str, Any]], **settings: Any) -> TrainingNet:
+        """Change settings of training between two trainings; module and optimiser stay."""
+        # set_params of skorch would begin the optimiser anew, and with it the moments of Adam
+        for name, value in settings.items():
+            setattr(self, name, value)
+        for group in self.optimizer_.param_groups:
+            group["weight_decay"] = self.optimizer__weight_decay
+        old = {name for name, _ in self.callbacks}
+        kept = [(name, callback) for name, callback in self.callbacks_ if name not in old]
+        self.callbacks, self.callbacks_ = callbacks, kept + callbacks
         return self
 
     def train(

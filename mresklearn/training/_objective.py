@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -163,6 +164,20 @@ class SupervisedObjective:
     def n_outputs(self) -> int:
         """Width of the head: one number, or one per bin."""
         return len(self.centres) or 1
+
+    @property
+    def age_limits(self) -> tuple[float, float]:
+        """Ages that the head can tell: all, or those within the bins."""
+        if not self.centres:
+            return -math.inf, math.inf
+        half = (self.centres[1] - self.centres[0]) / 2
+        return self.centres[0] - half, self.centres[-1] + half
+
+    def has_bins_of(self, width: float) -> bool:
+        """Whether bins of this width would be the same ones."""
+        low, high = self.age_limits
+        n_bins = (high - low) / width if width else math.inf
+        return abs(max(2.0, n_bins) - len(self.centres)) < 0.5 + 1e-6
 
     def __call__(self, outputs: Tensor, y: Tensor, site: Tensor, moment: Moment) -> Tensor:
         outputs = outputs.float()

@@ -221,3 +221,39 @@ def test_two_fits_are_equal_and_a_clone_is_unfitted():
     copy = clone(model)
     assert not hasattr(copy, "encoder_")
     np.testing.assert_array_equal(copy.fit(X, age, site=site).predict(X), model.predict(X))
+
+
+@pytest.mark.parametrize("projection", ["input", "embedding", None])
+def test_frames_as_output_change_no_prediction(projection):
+    X, age, site = study(n=60)
+    model = DomainInvariantRegressor(
+        penalty=None, projection=projection, encoder=encoder(max_epochs=2)
+    )
+    expected = clone(model).fit(X, age, site=site).predict(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        asked = clone(model).set_output(transform="pandas").fit(X, age, site=site)
+        with sklearn.config_context(transform_output="pandas"):
+            everywhere = clone(model).fit(X, age, site=site)
+            np.testing.assert_array_equal(everywhere.predict(X), expected)
+            assert isinstance(everywhere.transform(X), pd.DataFrame)
+        np.testing.assert_array_equal(everywhere.predict(X), expected)
+    np.testing.assert_array_equal(asked.predict(X), expected)
+    assert list(asked.transform(X).columns[:1]) == ["domaininvariantregressor0"]
+
+
+WEIGHED = ("mmd", "hsic", "coral", "conditional_mmd", *ADVERSARIAL)
+
+
+@pytest.mark.parametrize("penalty", CHOICES)
+def test_people_are_weighed_by_the_penalties_that_say_so(penalty):
+    random = np.random.default_rng(0)
+    X, site = random.normal(size=(32, 5)), np.array(["Mayo", "Utah"] * 16)
+    age = random.uniform(50, 65, 32) + 5 * (site == "Utah")
+    plain, weighed = (
+        encoder(penalty=penalty, penalty_people=who, penalty_warm_up=0.0, max_epochs=1)
+        .fit(X, age, site=site)
+        .transform(X)
+        for who in ("all", "reweighted")
+    )
+    assert np.array_equal(plain, weighed) == (penalty not in WEIGHED)

@@ -1,27 +1,34 @@
 """NeurodegenerationClassifier: features made without the person, probabilities that hold."""
 
+import warnings
+
 import numpy as np
+import pandas as pd
 import pytest
 import sklearn
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.decomposition import PCA
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import FunctionTransformer
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from mresklearn import (
     ContrastiveEncoder,
     DomainInvariantRegressor,
     MapArray,
     NeurodegenerationClassifier,
+    RegionalBrainAge,
+    SiteProjector,
     load,
     save,
 )
+from mresklearn.estimators import _base
 from mresklearn.estimators._calibrated_scores import CalibratedScores
-from mresklearn.estimators._diagnosis_features import People
+from mresklearn.estimators._diagnosis_features import Gaps, People, Training
 from mresklearn.exceptions import MissingMetadataError, OutOfRangeWarning
 from mresklearn.metrics import BrainAgeBiasCorrector
 
@@ -73,6 +80,64 @@ def test_the_bias_of_the_gap_is_learnt_from_healthy_training_people_alone(health
     moved = X + 3.0 * (diagnosis == "AD")[:, None]
     second = NeurodegenerationClassifier(**settings).fit(moved, diagnosis, age=age)
     np.testing.assert_allclose(first.transform(X, age=age), second.transform(X, age=age))
+
+
+def gaps_of(model, X, age, healthy, person):
+    """Return the source of gaps, and the gaps of training people, in one fold of everybody."""
+    gaps, everyone = Gaps(model, True, prefix="gap"), np.arange(len(X))
+    training = Training(
+        People(X, age, None, person),
+        told=everyone,
+        others=np.array([], int),
+        codes=healthy.astype(int),
+        healthy=healthy,
+        folds=[(everyone[person % 4 != part], everyone[person % 4 == part]) for part in range(4)],
+    )
+    return gaps, gaps.learn(training)[:, 0]
+
+
+def test_gaps_of_healthy_training_people_come_from_a_line_through_the_others(healthy_model):
+    """With one row each, what is left without oneself is e / (1 - h), of all the hat matrix h."""
+    X, diagnosis, age = people()
+    healthy = diagnosis == "CN"
+    source, gaps = gaps_of(healthy_model, X, age, healthy, np.arange(len(X)))
+    predicted = healthy_model.predict(X)
+    design = np.column_stack([np.ones(healthy.sum()), age[healthy]])
+    hat = design @ np.linalg.pinv(design)
+    left = predicted[healthy] - hat @ predicted[healthy]
+    np.testing.assert_allclose(gaps[healthy], left / (1 - np.diag(hat)), rtol=1e-6)
+    # patients are no part of the line, as new people will be
+    new = source.features(People(X[~healthy], age[~healthy], None, np.arange(20)))[:, 0]
+    np.testing.assert_allclose(gaps[~healthy], new, rtol=1e-10)
+
+
+def test_the_line_of_a_gap_is_without_any_row_of_the_person(healthy_model):
+    X, diagnosis, age = people()
+    healthy, person = diagnosis == "CN", np.arange(90) // 2
+    _, gaps = gaps_of(healthy_model, X, age, healthy, person)
+    predicted = healthy_model.predict(X)
+    for row in np.flatnonzero(healthy)[:6]:
+        others = healthy & (person != person[row])
+        line = np.polyfit(age[others], predicted[others], 1)
+        assert gaps[row] == pytest.approx(predicted[row] - np.polyval(line, age[row]), rel=1e-6)
+
+
+def test_gaps_of_healthy_training_people_are_no_smaller_than_those_of_new_people():
+    model = LinearAge()
+    model.coef_, model.intercept_, model.n_features_in_ = np.ones(1), 0.0, 1
+    squares = []
+    for seed in range(150):
+        random = np.random.default_rng(seed)
+        age, healthy = random.uniform(60, 90, 24), np.arange(24) < 12
+        X = (age + random.normal(0, 5, 24))[:, None]
+        source, gaps = gaps_of(model, X, age, healthy, np.arange(24))
+        age = random.uniform(60, 90, 100)
+        new = People((age + random.normal(0, 5, 100))[:, None], age, None, np.arange(100))
+        squares.append([np.mean(gaps[healthy] ** 2), np.mean(source.features(new) ** 2)])
+    of_training, of_new = np.sqrt(np.mean(squares, axis=0))
+    # from a line through themselves it would be the root of 10/12 of 5 years
+    assert of_new < of_training * 1.03
+    assert of_training < of_new * 1.2
 
 
 def test_an_age_model_that_is_not_fitted_never_predicts_its_training_people():
@@ -308,8 +373,6 @@ def test_a_second_scan_at_another_age_is_not_part_of_the_norm():
 
 
 def test_age_rides_with_maps_and_reaches_a_pipeline(healthy_model):
-    import pandas as pd
-
     X, diagnosis, age = people(40, 12)
     values = np.repeat(X, 2, axis=1)[:, None, :, None, None] * np.ones((1, 1, 12, 3, 3)) + 20
     maps = MapArray.from_array(values.astype(np.float32), metadata=pd.DataFrame({"age": age}))
@@ -365,6 +428,172 @@ def test_saved_and_opened_it_says_the_same(tmp_path):
     np.testing.assert_array_equal(opened.predict_proba(X, age=age), model.predict_proba(X, age=age))
 
 
+def fine_tuned(brain_age, X, diagnosis):
+    tiny = ContrastiveEncoder(width=2, embedding_dim=4, max_epochs=1, random_state=0)
+    return NeurodegenerationClassifier(
+        brain_age=FrozenEstimator(brain_age), tuning="fine_tune", features=["embedding"],
+        encoder=tiny, cv=2, random_state=0,
+    ).fit(X, diagnosis)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["pipeline", "projection", "pipeline of a projection"])
+def test_a_fine_tuned_network_sees_what_the_pretrained_one_saw(kind, monkeypatch, tmp_path):
+    random = np.random.default_rng(0)
+    age, site = random.uniform(50, 80, 60), np.arange(60) % 2
+    X = 1000 + 200 * random.normal(size=(60, 4)) + 10 * age[:, None]
+    X[:, 0] += 3000 * site
+    seen = []
+
+    class Recorder(_base.PeopleDataset):
+        def __init__(self, X, *others, **more):
+            super().__init__(X, *others, **more)
+            seen.append(np.asarray(X))
+
+    monkeypatch.setattr(_base, "PeopleDataset", Recorder)
+    tiny = ContrastiveEncoder(width=2, embedding_dim=4, max_epochs=1, random_state=0)
+    invariant = DomainInvariantRegressor(
+        penalty=None, projector=SiteProjector(rank="all"), encoder=tiny
+    )
+    if kind == "pipeline":
+        brain_age = make_pipeline(StandardScaler(), tiny).fit(X, age)
+    elif kind == "projection":
+        brain_age = invariant.fit(X, age, site=site)
+    else:
+        brain_age = make_pipeline(StandardScaler(), invariant)
+        brain_age.fit(X, age, domaininvariantregressor__site=site)
+    shown = seen.pop()
+    model = fine_tuned(brain_age, X, np.where(np.arange(60) % 4 == 0, "AD", "CN"))
+    np.testing.assert_allclose(seen[-1], shown, rtol=1e-6)
+    if kind != "projection":
+        assert abs(seen[-1].mean()) < 0.01
+    opened = load(save(model, tmp_path / "model"))
+    np.testing.assert_array_equal(opened.predict_proba(X), model.predict_proba(X))
+
+
+@pytest.mark.parametrize("where", ["set_output", "config_context"])
+@pytest.mark.parametrize("tuning", ["frozen", "fine_tune"])
+def test_frames_as_output_change_no_prediction(where, tuning):
+    X, _, age = people(60, 0, seed=1)
+    tiny = ContrastiveEncoder(width=2, embedding_dim=4, max_epochs=1, random_state=0)
+    # a frozen scaler would itself make frames, which its network was not fitted on
+    brain_age = tiny if tuning == "frozen" else make_pipeline(StandardScaler(), tiny)
+    brain_age.fit(X, age)
+    X, diagnosis, age = people(40, 12)
+
+    def classifier():
+        return NeurodegenerationClassifier(
+            brain_age=FrozenEstimator(brain_age), tuning=tuning, features=["embedding"],
+            encoder=clone(tiny), cv=2, random_state=0,
+        )  # fmt: skip
+
+    expected = classifier().fit(X, diagnosis).predict_proba(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if where == "set_output":
+            model = classifier().set_output(transform="pandas").fit(X, diagnosis)
+            probability, frame = model.predict_proba(X), model.transform(X)
+        else:
+            with sklearn.config_context(transform_output="pandas"):
+                model = classifier().fit(X, diagnosis)
+                probability, frame = model.predict_proba(X), model.transform(X)
+            np.testing.assert_array_equal(model.predict_proba(X), expected)
+    np.testing.assert_array_equal(probability, expected)
+    assert list(frame.columns) == list(model.get_feature_names_out())
+
+
+REGIONS = ["hippocampus", "thalamus", "putamen", "caudate", "pons", "cortex"]
+
+
+def test_columns_keep_their_names_for_what_looks_them_up():
+    X, diagnosis, age = people()
+    frame = pd.DataFrame(X, columns=REGIONS, index=[f"s{row}" for row in range(90)])
+    limbic = {"limbic": REGIONS[:2], "deep": REGIONS[2:4]}
+    settings = {"features": ["regional_gaps", "deviations"], "cv": 3, "random_state": 0}
+    by_name = NeurodegenerationClassifier(
+        regional_brain_age=RegionalBrainAge(estimator=Ridge(), regions=limbic),
+        measures=ColumnTransformer([("kept", "passthrough", ["pons", "cortex"])]),
+        **settings,
+    )
+    by_number = NeurodegenerationClassifier(
+        regional_brain_age=RegionalBrainAge(
+            estimator=Ridge(), regions={"limbic": [0, 1], "deep": [2, 3]}
+        ),
+        measures=ColumnTransformer([("kept", "passthrough", [4, 5])]),
+        **settings,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        named = by_name.fit(frame, diagnosis, age=age).predict_proba(frame, age=age)
+    numbered = by_number.fit(X, diagnosis, age=age).predict_proba(X, age=age)
+    np.testing.assert_array_equal(named, numbered)
+    assert list(by_name.get_feature_names_out()) == [
+        "regional_gap_limbic", "regional_gap_deep", "deviation_kept__pons", "deviation_kept__cortex"
+    ]  # fmt: skip
+
+
+def test_a_frozen_model_of_named_columns_gets_them_without_a_warning():
+    X, _, age = people(100, 0, seed=1)
+    frozen = FrozenEstimator(Ridge().fit(pd.DataFrame(X, columns=REGIONS), age))
+    X, diagnosis, age = people()
+    frame = pd.DataFrame(X, columns=REGIONS)
+    model = NeurodegenerationClassifier(brain_age=frozen, features=["gap"], random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(frame, diagnosis, age=age).predict(frame, age=age)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame[REGIONS[::-1]], age=age)
+
+
+def maps_of(X, age):
+    """Return maps whose ages ride with them."""
+    values = np.repeat(X, 2, axis=1)[:, None, :, None, None] * np.ones((1, 1, 12, 3, 3)) + 20
+    names = [f"p{row}" for row in range(len(X))]
+    metadata = pd.DataFrame({"age": age}, index=names)
+    return MapArray.from_array(values.astype(np.float32), participants=names, metadata=metadata)
+
+
+def test_an_unknown_age_stops_nothing_that_needs_none():
+    X, diagnosis, age = people(40, 12)
+    known, ages = maps_of(X, age), age.astype(object)
+    ages[[3, 5]] = np.nan, "n/a"
+    partly = maps_of(X, ages)
+    tiny = ContrastiveEncoder(network="mlp", width=2, max_epochs=1, random_state=0)
+    settings = {"encoder": tiny, "cv": 2, "random_state": 0}
+    model = NeurodegenerationClassifier(**settings, features=["embedding"])
+    expected = model.fit(known, diagnosis).predict_proba(known)
+    np.testing.assert_array_equal(model.predict_proba(partly), expected)
+    np.testing.assert_array_equal(model.fit(partly, diagnosis).predict_proba(partly), expected)
+    assert model.age_range_ == (np.delete(age, [3, 5]).min(), np.delete(age, [3, 5]).max())
+    nobody = maps_of(X, np.full(40, np.nan))
+    assert model.fit(nobody, diagnosis).age_range_ is None
+    for needs in ({"measures": FunctionTransformer()}, {"diagnosis_ages": (50, 100)}):
+        with pytest.raises(ValueError, match="missing, or no number, in 2 of 40 rows: p3, p5"):
+            NeurodegenerationClassifier(**settings, **needs).fit(partly, diagnosis)
+
+
+@pytest.mark.parametrize("missing", [np.nan, np.inf, None, pd.NA, "unknown"])
+def test_an_age_that_is_no_number_names_its_row(healthy_model, missing):
+    X, diagnosis, age = people(30, 12)
+    model = NeurodegenerationClassifier(brain_age=healthy_model, features=["gap"])
+    ages = pd.Series(age, dtype=object)
+    ages[4] = missing
+    with pytest.raises(ValueError, match="in 1 of 30 rows: 4"):
+        model.fit(X, diagnosis, age=ages)
+    with pytest.raises(ValueError, match="age must hold a number for each of 30 rows, got 29"):
+        model.fit(X, diagnosis, age=age[:-1])
+    given = pd.Series(age).astype("Float64")
+    np.testing.assert_array_equal(
+        model.fit(X, diagnosis, age=given).predict(X, age=given), model.predict(X, age=age)
+    )
+
+
+def test_a_diagnosis_that_nobody_of_those_ages_has_is_counted():
+    X, diagnosis, age = people(30, 10)
+    age[diagnosis == "CN"] = 50.0
+    with pytest.raises(ValueError, match=r"people by diagnosis: \{'AD': 10, 'CN': 0\}"):
+        NeurodegenerationClassifier(diagnosis_ages=(52, 95)).fit(X, diagnosis, age=age)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
@@ -374,6 +603,11 @@ def test_saved_and_opened_it_says_the_same(tmp_path):
         ({"features": ["deviations"]}, "features has 'deviations', which is made from measures="),
         ({"features": ["volume"]}, "features must be among"),
         ({"diagnosis_ages": (20, 30)}, "there is not everybody that is to be told apart"),
+        ({"diagnosis_ages": (90,)}, r"diagnosis_ages must be two ages .* got \(90,\)"),
+        ({"diagnosis_ages": (90, 60)}, "the younger first"),
+        ({"diagnosis_ages": [60, 70, 80]}, "diagnosis_ages must be two ages"),
+        ({"diagnosis_ages": (60, None)}, "diagnosis_ages must be two ages"),
+        ({"diagnosis_ages": (60, float("nan"))}, "diagnosis_ages must be two ages"),
         ({"features": []}, "features must be among"),
         ({"reference": "healthy"}, "No diagnosis is 'healthy'"),
         ({"encoder": ContrastiveEncoder(site_mixup=1.0)}, "encoder has site_mixup=1.0"),
@@ -400,7 +634,7 @@ def test_gaps_without_ages_are_refused_in_fit_and_in_predict(healthy_model):
     with pytest.raises(MissingMetadataError, match="there are no ages"):
         model.fit(X, diagnosis, age=age).predict(X)
     age[3] = np.nan
-    with pytest.raises(ValueError, match="1 are missing"):
+    with pytest.raises(ValueError, match="age is missing, or no number, in 1 of 30 rows: 3"):
         model.predict(X, age=age)
 
 
@@ -415,3 +649,16 @@ def test_gaps_without_ages_are_refused_in_fit_and_in_predict(healthy_model):
 def test_diagnoses_that_cannot_be_told_are_named(diagnosis, message):
     with pytest.raises(ValueError, match=message):
         NeurodegenerationClassifier().fit(np.zeros((20, 3)), diagnosis)
+
+
+def test_a_seed_makes_a_network_without_one_reproducible():
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(40, 4)).astype(np.float32), np.repeat(["AD", "CN"], 20)
+    encoder = ContrastiveEncoder(max_epochs=2)
+    first, again, other = (
+        NeurodegenerationClassifier(encoder=encoder, cv=2, random_state=seed).fit(X, y)
+        for seed in (0, 0, 1)
+    )
+    np.testing.assert_array_equal(first.predict_proba(X), again.predict_proba(X))
+    assert (first.transform(X) != other.transform(X)).any()
+    assert encoder.random_state is None

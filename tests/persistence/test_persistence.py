@@ -143,6 +143,20 @@ def test_a_folder_that_exists_is_kept_unless_told(road, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_dir()) == ["m"]
 
 
+def test_what_is_no_model_is_never_overwritten(tmp_path):
+    model = Ridge().fit([[0.0], [1.0]], [0.0, 1.0])
+    study, file, empty = tmp_path / "study", tmp_path / "table.tsv", tmp_path / "empty"
+    study.mkdir()
+    empty.mkdir()
+    for path in (study / "participants.tsv", file):
+        path.write_text("mine")
+    for place in (study, file):
+        with pytest.raises(FileExistsError, match=r"holds no model.* would delete what is there"):
+            save(model, place, overwrite=True)
+    assert (study / "participants.tsv").read_text() == file.read_text() == "mine"
+    assert load(save(model, empty, overwrite=True)).coef_ == model.coef_
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
@@ -196,6 +210,43 @@ def test_damaged_and_foreign_folders_are_named(tmp_path):
         load(folder)
     (folder / "model.json").write_text(text.replace('"format": 1', '"format": 99'))
     with pytest.raises(ValueError, match="has format 99"):
+        load(folder)
+
+
+VERSIONS = '"versions": {"mresklearn": "0", "scikit-learn": "1.0"}'
+
+
+@pytest.mark.filterwarnings("ignore:This model was saved with scikit-learn")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}", "[]", "3", "null", '{"format": "x", "versions": {}}',
+        f'{{"format": "x", {VERSIONS}, "model": 3}}',
+        '{"format": 1, "versions": {"mresklearn": 1}, "model": 3}',
+        *(
+            f'{{"format": 1, {VERSIONS}, "model": {model}}}'
+            for model in (
+                "3", "{}", '{"array": "nowhere"}', '{"estimator": {}}', '{"estimator": 3}',
+                '{"list": [], "tuple": []}', '{"polygon": 1}',
+            )
+        ),
+    ],
+)  # fmt: skip
+def test_whatever_save_did_not_write_is_called_damaged(text, tmp_path):
+    folder = save(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "m")
+    (folder / "model.json").write_text(text)
+    with pytest.raises(DataError, match=r"is damaged|unknown kind"):
+        load(folder)
+
+
+def test_a_file_in_place_of_a_folder_is_no_model(tmp_path):
+    folder = save(Ridge().fit([[0.0], [1.0]], [0.0, 1.0]), tmp_path / "m")
+    for place in (folder / "model.json", str(folder / "arrays.safetensors")):
+        with pytest.raises(DataError, match="holds no model"):
+            load(place)
+    (folder / "model.json").unlink()
+    (folder / "model.json").mkdir()
+    with pytest.raises(DataError, match="holds no model"):
         load(folder)
 
 

@@ -66,6 +66,26 @@ def test_bins_reach_beyond_the_ages_and_have_the_width_asked_for():
         supervised("soft_label", bin_width=0.0)
 
 
+@pytest.mark.parametrize(("sigma", "width"), [(2.0, 1.0), (0.5, 3.0), (5.0, 40.0)])
+def test_ages_up_to_the_ends_of_the_bins_have_soft_labels(sigma, width):
+    objective = supervised("soft_label", sigma=sigma, bin_width=width)
+    low, high = objective.age_limits
+    assert (low, high) == pytest.approx((20 - 3 * sigma, 80 + 3 * sigma))
+    labels = objective._soft_labels(torch.tensor([low, high]))
+    torch.testing.assert_close(labels.sum(dim=1), torch.ones(2))
+    assert labels[0].argmax() == 0
+    assert labels[1].argmax() == len(objective.centres) - 1
+    assert supervised("l1").age_limits == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("width", [0.3, 1.0, 7.0, 60.0])
+def test_bins_are_known_by_their_width(width):
+    objective = supervised("soft_label", bin_width=width)
+    for other in (0.0, 0.3, 1.0, 1.0001, 7.0, 60.0):
+        same = other > 0 and supervised("soft_label", bin_width=other).centres == objective.centres
+        assert objective.has_bins_of(other) == same
+
+
 def of_batch(objective, n, moment):
     generator = torch.Generator().manual_seed(n)
     outputs = torch.randn(n, 2, 5, generator=generator)

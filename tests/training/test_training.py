@@ -2,11 +2,13 @@
 
 from itertools import chain
 
+import joblib
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from skorch.callbacks import Callback
 
 from mresklearn import MapArray
 from mresklearn.nn.networks import ProjectionNetwork
@@ -14,6 +16,7 @@ from mresklearn.nn.views import GaussianNoise, RandomViews
 from mresklearn.training._batches import EvenBatches
 from mresklearn.training._dataset import PeopleDataset
 from mresklearn.training._device import resolve_device
+from mresklearn.training._loading import batch_loader
 from mresklearn.training._net import TrainingNet
 from mresklearn.training._randomness import private_stream
 
@@ -143,3 +146,25 @@ def test_auto_takes_the_gpu_where_there_is_one(monkeypatch):
 def test_a_device_that_is_not_there_is_named(device):
     with pytest.raises(ValueError, match=f"device='{device}' is not available here"):
         resolve_device(device)
+
+
+@pytest.mark.parametrize(("n_jobs", "n_readers"), [(None, 0), (0, 0), (2, 2), (-1, -1), (-2, -2)])
+def test_readers_are_counted_as_joblib_counts(n_jobs, n_readers):
+    batches = EvenBatches(8, 4, shuffle=False)
+    loader = batch_loader(PeopleDataset(np.ones((8, 2))), batches, "cpu", n_jobs)
+    expected = joblib.effective_n_jobs(n_readers) if n_readers < 0 else n_readers
+    assert loader.num_workers == expected
+
+
+def test_retuning_keeps_the_module_and_the_moments_of_the_optimizer():
+    net = new_net(Recorder(), 1, callbacks=[("old", Callback())]).initialize()
+    net.train(PeopleDataset(np.ones((8, 1)), np.arange(8.0)), None, 1)
+    module, optimizer = net.module_, net.optimizer_
+    kept = [callback for name, callback in net.callbacks_ if name != "old"]
+    new = Callback()
+    net.retune(callbacks=[("new", new)], lr=0.5, optimizer__weight_decay=0.25)
+    assert net.module_ is module
+    assert net.optimizer_ is optimizer
+    assert {group["weight_decay"] for group in optimizer.param_groups} == {0.25}
+    assert len(optimizer.state) > 0
+    assert [callback for _, callback in net.callbacks_] == [*kept, new]
