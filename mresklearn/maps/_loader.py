@@ -223,6 +223,11 @@ class MapLoader(MapOutputMixin, BaseEstimator):
         """
         check_is_fitted(self)
         if not holds_files(X):
+            if self._reader is not None:
+                raise ValueError(
+                    "This MapLoader was fitted on files, and X holds no path or image. Give those "
+                    f"of {', '.join(self._reader.columns)}, or fit on what you have."
+                )
             return check_maps(self, X, reset=False)
         return self._load(self._table(X))[0]
 

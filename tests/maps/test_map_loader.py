@@ -350,3 +350,13 @@ def test_a_pipeline_of_maps_works_where_frames_are_asked_for(people, how):
     np.testing.assert_allclose(predicted, expected, rtol=1e-4)
     assert isinstance(voxels, pd.DataFrame)
     assert list(voxels.columns) == list(fitted[:-1].get_feature_names_out())
+
+
+@pytest.mark.parametrize("nothing", [np.nan, None])
+def test_a_loader_of_files_says_so_where_nobody_has_one(people, nothing):
+    people = people[["stiffness", "damping_ratio"]]
+    loader = MapLoader(cache=None).fit(people)
+    with pytest.raises(ValueError, match=r"fitted on files, and X holds no path.*stiffness"):
+        loader.transform(people.head(2).assign(stiffness=nothing, damping_ratio=nothing))
+    with pytest.raises(ValueError, match="fitted on files"):
+        loader.transform(np.zeros((2, 2, 4, 4, 4)))
