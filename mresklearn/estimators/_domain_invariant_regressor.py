@@ -216,7 +216,8 @@ class DomainInvariantRegressor(
         age : ndarray of shape (n,), float32
             In years.
         """
-        return self.readout_.predict(self._embed(X)).astype(np.float32)
+        embedding = self._embed(X)  # says so where nothing was fitted
+        return self.readout_.predict(embedding).astype(np.float32)
 
     def _embed(self, X: Any) -> np.ndarray:
         """Return the embedding as an array, whatever `transform` is set to give."""
