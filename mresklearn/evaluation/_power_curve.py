@@ -60,7 +60,7 @@ class PowerCurve:
             As above, for studies in which the interval of the area leaves 0.5 out.
         unanswered : float
             Share of studies that could not be compared, such as all patients of one sex and all
-            controls of the other. They count as finding nothing.
+            controls, or all but one, of the other. They count as finding nothing.
     needed : DataFrame
         Number of patients that reaches the power asked for, by ``group`` and ``test`` (difference
         or auc): ``n``, and ``low`` and ``high`` where the Monte Carlo interval does. Infinite where
